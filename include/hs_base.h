@@ -1,0 +1,78 @@
+/* hs_base.h - small services that know nothing of networks, MPI or HDF5: memory plan, clock, files, digests. */
+#ifndef HS_BASE_H
+#define HS_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hs_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- host memory: counted, so that a test can ask for balance ------------------------------------------------------- */
+
+/* COUNT zeroed elements of SIZE bytes at *OUT, overflow checked; aligned to 64 bytes. WHAT names them in the message. Free with
+ * hs_free. *OUT is written only on success. */
+hs_status hs_calloc(size_t count, size_t size, const char *what, void *out);
+void hs_free(void *pointer); /* NULL is fine */
+long hs_live_blocks(void);   /* blocks from hs_calloc not yet freed, over the whole process */
+
+/* ---- lifetime packing: where buffers lie in one arena ---------------------------------------------------------------- */
+
+/* A buffer is in use from time FIRST to time LAST, both included. The planner fills offset. */
+typedef struct hs_lease {
+    size_t bytes;
+    int first, last;
+    size_t offset;
+} hs_lease;
+
+/* Give every lease an offset (a multiple of ALIGN) such that leases alive at the same time do not overlap; greedy by size, which
+ * is near the lower bound for chains. Returns the arena's size in *TOTAL. Reference: Pisarchyk and Lee, Efficient memory
+ * management for deep neural net inference, arXiv 2001.03288. */
+hs_status hs_lease_pack(hs_lease *lease, int count, size_t align, size_t *total);
+
+/* ---- clock ------------------------------------------------------------------------------------------------------------ */
+
+double hs_now(void);                             /* monotonic seconds */
+void hs_date_iso(char out[32]);                  /* ISO 8601 with zone, for provenance */
+
+/* ---- digests ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct hs_sha256 {
+    uint32_t state[8];
+    uint64_t bytes;
+    unsigned char block[64];
+} hs_sha256;
+void hs_sha256_init(hs_sha256 *h);
+void hs_sha256_add(hs_sha256 *h, const void *data, size_t bytes);
+void hs_sha256_hex(hs_sha256 *h, char out[65]); /* finishes H */
+uint64_t hs_hash64(const void *data, size_t bytes, uint64_t seed); /* fast, for comparing ranks; not for security */
+
+/* ---- files ------------------------------------------------------------------------------------------------------------- */
+
+/* Read a whole regular file of at most LIMIT bytes; *DATA (hs_free) has one more zero byte behind it. */
+hs_status hs_file_read(const char *path, size_t limit, char **data, size_t *bytes);
+
+/* Make PATH hold DATA, whole or not at all, also across a crash: temporary file in the same directory (O_EXCL, 0666 less the
+ * umask), write, fsync, rename, fsync of the directory. On failure the temporary is gone and an old PATH is as it was. */
+hs_status hs_file_replace(const char *path, const void *data, size_t bytes);
+
+hs_status hs_dir_make(const char *path); /* with parents; existing is fine */
+bool hs_file_exists(const char *path);
+
+/* ---- strings ----------------------------------------------------------------------------------------------------------- */
+
+/* Edit distance with transpositions (Damerau), and the nearest of COUNT names to WORD or NULL if none is near. */
+int hs_edit_distance(const char *a, const char *b);
+const char *hs_nearest(const char *word, const char *const *names, int count);
+
+/* JSON: append the string S with quotes and escapes to the NUL-terminated text in OUT (capacity bytes); false if it is full. */
+bool hs_json_quote(char *out, size_t capacity, const char *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
