@@ -3,11 +3,16 @@
 
 #include <string.h>
 
+#include "config.h"
 #include "hs_base.h"
 
 extern const hs_backend hs_backend_ref, hs_backend_cpu;
 
-static const hs_backend *const list[] = {&hs_backend_cpu, &hs_backend_ref, NULL};
+static const hs_backend *const list[] = {
+#ifdef HAVE_CPU_BACKEND
+    &hs_backend_cpu,
+#endif
+    &hs_backend_ref, NULL};
 
 const hs_backend *const *hs_backends(void)
 {
@@ -27,6 +32,9 @@ hs_status hs_backend_find(const char *name, const hs_backend **backend)
     }
     if (strcmp(name, "cuda") == 0)
         return hs_fail(HS_EUNSUPPORTED, "device = cuda: this program was built without CUDA; configure with --with-cuda=DIR, or use device = cpu");
+    if (strcmp(name, "cpu") == 0)
+        return hs_fail(HS_EUNSUPPORTED, "device = cpu: this program was built without FFTW or BLAS; install libfftw3-dev and libopenblas-dev and "
+                                        "configure again, or use device = ref (slow)");
     const char *near = hs_nearest(name, names, count);
     return hs_fail(HS_EUSAGE, "device = %s: no such backend%s%s%s", name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }

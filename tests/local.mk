@@ -3,7 +3,7 @@ TEST_EXTENSIONS = .sh .py
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-tap
 SH_LOG_COMPILER = $(SHELL)
-PY_LOG_COMPILER = $(PYTHON)
+PY_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-python
 AM_TESTS_ENVIRONMENT = srcdir="$(srcdir)" HALFSPEC="$(abs_builddir)/halfspec" MPIRUN="$(MPIRUN)" MPIRUN_FLAGS="$(MPIRUN_FLAGS)" PYTHON="$(PYTHON)" PYTHONPATH="$(abs_top_srcdir)/src/python"; export srcdir HALFSPEC MPIRUN MPIRUN_FLAGS PYTHON PYTHONPATH;
 
 # Every test program: NAME_LDADD = $(test_ldadd), NAME_SOURCES = tests/NAME.c.
@@ -23,4 +23,4 @@ include tests/python.mk
 include tests/cuda.mk
 SH_LOG_DRIVER = $(LOG_DRIVER)
 PY_LOG_DRIVER = $(LOG_DRIVER)
-EXTRA_DIST += tests/run-tap tests/lib.sh tests/hs_tap.h
+EXTRA_DIST += tests/run-tap tests/run-python tests/lib.sh tests/hs_tap.h
