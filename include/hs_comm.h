@@ -27,6 +27,9 @@ typedef struct hs_comm_ops {
     void (*progress)(hs_comm *c);          /* cheap; called between layers so that transfers move on */
     void (*abort)(hs_comm *c, int code);   /* ends all ranks; does not return. Only src/cli may call it, and the watchdog */
     void (*destroy)(hs_comm *c);
+    /* Optional (NULL: not offered). */
+    hs_status (*split)(hs_comm *c, int color, hs_comm **part);
+    hs_status (*exchange)(hs_comm *c, int peer, const void *send, void *receive, size_t bytes); /* both partners call it */
 } hs_comm_ops;
 struct hs_comm {
     const hs_comm_ops *ops;
@@ -42,7 +45,7 @@ void hs_comm_finish(void);
 hs_status hs_comm_self(hs_comm **comm);
 /* All processes of the job (a duplicate of MPI_COMM_WORLD whose errors return). Collective. Falls back to self in a build without MPI. */
 hs_status hs_comm_world(hs_comm **comm);
-/* Ranks with equal COLOR form a communicator, ordered by rank. Collective over COMM. */
+/* Ranks with equal COLOR (>= 0) form a communicator, ordered by rank. Collective over COMM. */
 hs_status hs_comm_split(hs_comm *comm, int color, hs_comm **part);
 void hs_comm_destroy(hs_comm **comm);
 
@@ -54,6 +57,11 @@ hs_status hs_barrier(hs_comm *c);
  * others did, HS_OK if nobody did. Collective, and cheap enough to stand after every open, read and allocation. */
 hs_status hs_agree(hs_comm *c, hs_status mine);
 
+/* Sum in place over all ranks (1, 2, 4, 8, ...) in one fixed binary tree, neighbours first: with every rank's numbers already the sum over its own
+ * contiguous block of 2^j shards in the same tree, the result has equal bits for every number of ranks. Host memory; SCRATCH [count] is the
+ * caller's. COLLECTIVE. */
+hs_status hs_tree_sum(hs_comm *c, void *buffer, size_t count, hs_comm_type type, void *scratch);
+
 /* ---- gradient buckets ------------------------------------------------------------------------------------------------------------------ */
 
 /* Sends a slab's gradients while backward goes on: ranges reported by hs_buckets_ready are collected into buckets (from the slab's end
@@ -63,7 +71,7 @@ hs_status hs_buckets_create(hs_comm *c, void *slab, size_t count, hs_real real, 
 void hs_buckets_destroy(hs_buckets **buckets);
 hs_status hs_buckets_begin(hs_buckets *b);
 hs_status hs_buckets_ready(hs_buckets *b, size_t offset, size_t count); /* any order; starts what is complete, in slab order from the end */
-hs_status hs_buckets_finish(hs_buckets *b);                              /* waits; the slab then holds sums over all ranks */
+hs_status hs_buckets_finish(hs_buckets *b);                              /* starts what was not reported, waits; the slab then holds sums over all ranks */
 double hs_buckets_exposed(const hs_buckets *b);                          /* seconds spent waiting in the last finish */
 
 #ifdef __cplusplus

@@ -1,0 +1,17 @@
+/* nompi.c - stands in for mpi.c in a build without MPI: a job is one process. */
+#include "comm_impl.h"
+
+hs_status hs_comm_start(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    return HS_OK;
+}
+
+void hs_comm_finish(void)
+{
+}
+
+hs_status hs_comm_world(hs_comm **comm)
+{
+    return hs_comm_self(comm);
+}
