@@ -1,1 +1,4 @@
-# jobs
+# jobs - how named results are made; installed as examples.
+jobsdir = $(datadir)/halfspec/jobs
+dist_jobs_DATA = jobs/train.slurm
+EXTRA_DIST += jobs/setup.sh jobs/quickstart.sh tests/quickcheck.sh

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # lib.sh - for test scripts: `. "$srcdir/tests/lib.sh"`. POSIX shell.
 #
 #   run_ranks N COMMAND...   under mpirun with the flags that this machine needs
@@ -17,6 +18,7 @@ run_ranks() {
         export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
     fi
     # One thread a rank: tests share few cores. Warnings of the transport about missing network hardware are not ours.
+    # shellcheck disable=SC2086  # flags are a list of words
     OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OMPI_MCA_btl_base_warn_component_unused=0 OMPI_MCA_rmaps_base_oversubscribe=1 \
         "$MPIRUN" $MPIRUN_FLAGS -n "$ranks_wanted" "$@"
 }
