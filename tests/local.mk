@@ -8,6 +8,7 @@ AM_TESTS_ENVIRONMENT = srcdir="$(srcdir)" HALFSPEC="$(abs_builddir)/halfspec" MP
 
 # Every test program: NAME_LDADD = $(test_ldadd), NAME_SOURCES = tests/NAME.c.
 test_ldadd = libhalfspec.la $(CMOCKA_LIBS) -lm
+include tests/build.mk
 include tests/base.mk
 include tests/spectrum.mk
 include tests/ref.mk
