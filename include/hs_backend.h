@@ -231,7 +231,8 @@ typedef struct hs_optim_ops {
     hs_status (*adam_modulus)(hs_stream *s, const hs_update *u, const hs_groups *groups, size_t q, void *p, const void *g, void *m, void *v);
     /* Penalty lambda * sum over rows of weight * f(bin) with f = p^2/2, |p|, or the modulus of the bin. VALUE [1] double in device memory:
      * adds the penalty's value. GRADIENT form adds the (sub)gradient to g; PROX form replaces p by the proximal map with step LAMBDA (the
-     * caller multiplies by the rate), exact zeros where it thresholds. */
+     * caller multiplies by the rate), exact zeros where it thresholds. For the modulus a bin counts ONCE, with its rows' (equal) weight: value
+     * lambda w r, r = hypot of the two rows; gradient lambda w p / r on each row, 0 at r = 0; prox p *= max(0, 1 - lambda w / r). */
     hs_status (*penalty_gradient)(hs_stream *s, hs_penalty_kind kind, const hs_groups *groups, size_t q, double lambda, const void *p, void *g,
                                   double *value);
     hs_status (*penalty_prox)(hs_stream *s, hs_penalty_kind kind, const hs_groups *groups, size_t q, double lambda, void *p, double *value);
