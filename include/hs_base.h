@@ -69,7 +69,27 @@ bool hs_file_exists(const char *path);
 int hs_edit_distance(const char *a, const char *b);
 const char *hs_nearest(const char *word, const char *const *names, int count);
 
-/* JSON: append the string S with quotes and escapes to the NUL-terminated text in OUT (capacity bytes); false if it is full. */
+/* Text that grows. Begin with {0}; add as with printf; a failure is remembered and comes out of take, which hands the text over
+ * (hs_free) and leaves {0}. To drop a text: hs_free(text.data). */
+typedef struct hs_text {
+    char *data;
+    size_t used, capacity;
+    hs_status status;
+} hs_text;
+void hs_text_add(hs_text *text, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+hs_status hs_text_take(hs_text *text, char **out);
+
+/* Numbers in the C locale whatever the process has set. Parse takes the whole of TEXT: decimal, finite, no white space, no hex. Print
+ * writes the shortest of 15 to 17 digits that reads back to the same double. */
+bool hs_number_parse(const char *text, double *value);
+void hs_number_print(double value, char *text, size_t capacity);
+
+/* JSON: append the string S with quotes and escapes to the NUL-terminated text in OUT (capacity bytes); false if it is full
+ * (OUT is then as it was). What is not UTF-8 becomes U+FFFD. */
 bool hs_json_quote(char *out, size_t capacity, const char *s);
 
 #ifdef __cplusplus

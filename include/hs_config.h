@@ -31,6 +31,7 @@ typedef struct hs_config_layer {
     char key[HS_NAME_MAX]; /* "lr" */
     char layer[HS_NAME_MAX];
     double value;
+    char origin[64];
 } hs_config_layer;
 
 typedef struct hs_config {
@@ -40,12 +41,10 @@ typedef struct hs_config {
 #define HS_FIELD_INTERVAL(f) int64_t f; /* steps; 0 never, HS_EPOCH at the end of every epoch */
 #define HS_FIELD_REAL(f) double f;
 #define HS_FIELD_BOOL(f) bool f;
-#define HS_SECTION(title)
 #define HS_KEY(type, field, name, initial, minimum, maximum, unit, help) HS_FIELD_##type(field)
 #include "hs_keys.def"
 #undef HS_KEY
-#undef HS_SECTION
-    hs_config_layer layer[64];
+    hs_config_layer layer[64]; /* ordered by key (as in the table), then by name */
     int layers;
     char origin[128][64]; /* per key in table order: "default", "fashion.conf:3", "command line" */
 } hs_config;

@@ -1,0 +1,43 @@
+/* memory.c - host memory, zeroed, aligned and counted.
+ *
+ * The count of live blocks is the one piece of process-wide state of this room: it lets a test ask for balance, and for a step that
+ * allocates nothing, and no result depends on it. */
+#include "config.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hs_base.h"
+
+enum { ALIGNMENT = 64 }; /* a cache line, and the widest SIMD register */
+
+static atomic_long live;
+
+hs_status hs_calloc(size_t count, size_t size, const char *what, void *out)
+{
+    if (size && count > (SIZE_MAX - ALIGNMENT) / size)
+        return hs_fail(HS_EINTERNAL, "%s: %zu elements of %zu bytes are more than this machine can address", what, count, size);
+    size_t bytes = count * size;
+    size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; /* aligned_alloc asks for a multiple */
+    void *block = aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
+    if (!block)
+        return hs_fail(HS_EINTERNAL, "%s: no memory for %zu bytes; try a smaller batch or network, or fewer ranks per machine", what, bytes);
+    memset(block, 0, rounded ? rounded : ALIGNMENT);
+    memcpy(out, &block, sizeof block); /* OUT is the address of some object pointer */
+    atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    return HS_OK;
+}
+
+void hs_free(void *pointer)
+{
+    if (!pointer)
+        return;
+    atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+    free(pointer);
+}
+
+long hs_live_blocks(void)
+{
+    return atomic_load_explicit(&live, memory_order_relaxed);
+}
