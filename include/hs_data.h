@@ -34,11 +34,16 @@ typedef enum hs_split { HS_SPLIT_TRAIN, HS_SPLIT_TEST, HS_SPLIT_VALIDATION } hs_
 
 /* Open SPEC ("fashion-mnist", "idx:DIR", "cifar10:DIR", "cifar100:DIR[:coarse]", "hdf5:FILE", "synthetic:N,H,W,C,classes"). Train and test
  * parts are the files'; everything about the file is checked here (magic, sizes, labels in range) and errors name file and offset. SEED is for
- * synthetic only. */
+ * synthetic only, whose test part has N/5 samples (at least 1) of the same classes. "fashion-mnist" is looked for in $HALFSPEC_DATA/fashion-mnist,
+ * $HALFSPEC_DATA and /usr/share/datasets/fashion-mnist. */
 hs_status hs_dataset_open(const char *spec, hs_split part, uint64_t seed, hs_dataset **set);
 void hs_dataset_close(hs_dataset **set);
+/* The HDF5 kind lives in src/store, the only room that includes hdf5.h. Its read may be called from the prefetch thread while rank 0 writes a
+ * checkpoint: it takes the lock that the store's other calls take. */
+hs_status hs_dataset_hdf5(const char *path, hs_split part, hs_dataset **set);
 hs_status hs_dataset_read(hs_dataset *set, const int64_t *indices, int count, float *pixels, int32_t *labels);
-/* A view of the samples of SET that fall to TRAIN or VALIDATION when a share of FRACTION is held out by SEED. Owns SET afterwards. */
+/* A view of the samples of SET that fall to TRAIN or VALIDATION when a share of FRACTION (rounded to whole samples) is held out by SEED, in
+ * ascending order. Owns SET afterwards (on failure too: then SET is closed). */
 hs_status hs_dataset_split(hs_dataset *set, hs_split part, double fraction, uint64_t seed, hs_dataset **view);
 
 /* ---- normalisation ------------------------------------------------------------------------------------------------------------------ */
@@ -56,10 +61,10 @@ void hs_scaling_free(hs_scaling *scaling);
 /* ---- batches ------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct hs_augment {
-    int shift;                     /* pixels each way, zero filled */
+    int shift;                     /* pixels each way, zero (in file units) filled */
     bool flip;                     /* horizontally with probability 1/2 */
     int crop;                      /* pad by this and crop back, as many papers do; 0 = off */
-    double hue, saturation, value; /* HSV jitter half-ranges, 3 channels only */
+    double hue, saturation, value; /* HSV jitter half-ranges, 3 channels only: hue + u turns, saturation and value * (1 + u) */
 } hs_augment;
 
 /* Where the step lies: its epoch and the position of its first sample in that epoch. The last batch of an epoch may be short. */
