@@ -15,6 +15,8 @@ extern "C" {
 
 /* Turns HDF5's own error printing and plug-in loading off; once per process before any other call here. */
 hs_status hs_store_start(void);
+/* "1.10.8" of the HDF5 headers at build time and of the library that is running, for --version. */
+void hs_store_version(char *built, size_t built_bytes, char *running, size_t running_bytes);
 
 /* ---- provenance: written as attributes of /provenance in every file ---------------------------------------------------------------- */
 
@@ -58,6 +60,8 @@ typedef struct hs_checkpoint {
     hs_slab parameters, statistics_slab, moment[4];
     int moments;
     const char *optimizer, *notation;
+    hs_shape in; /* of one sample, and the number of classes: what `eval` needs to build the network again (write only) */
+    int classes;
     hs_state state;
     /* Filters as ordinary files show them: called for each filter parameter, fills SPECTRUM [out][in][kh*kw] orthonormal coordinates. */
     hs_status (*spectrum)(void *context, const hs_param *param, const double *coords, double *spectrum);
@@ -107,7 +111,8 @@ typedef struct hs_run_layer {
     bool filters; /* has a history */
 } hs_run_layer;
 
-/* One snapshot of one layer, all host memory of the caller, orthonormal coordinates [out][in][kh*kw]; UPDATE, GRADIENT, MOMENTUM may be NULL. */
+/* One snapshot of one layer, all host memory of the caller: orthonormal coordinates [out][in][kh*kw], TAPS the same filters in space
+ * [out][in][kh*kw]. TAPS may be NULL (then computed from SPECTRUM); UPDATE, GRADIENT, MOMENTUM may be NULL (NaN rows). */
 typedef struct hs_snapshot {
     int64_t step;
     int layer; /* index in the list given at open */
