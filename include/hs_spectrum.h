@@ -50,6 +50,8 @@ void hs_basis_1d(int n, double *d);
 /* Orthonormal coordinates of the 3-D transform over (in-channel, ky, kx): matrix [D][D], D = in*kh*kw. Column order is the
  * slab's: [tap = y*kw+x][in-channel]. */
 hs_status hs_coord3_matrix(int in, int kh, int kw, double *m);
+/* Row of the other half of the same 3-D bin, or the row itself where it is alone: PARTNER [D]. */
+void hs_coord3_partners(int in, int kh, int kw, int32_t *partner);
 
 /* ---- arms ----------------------------------------------------------------------------------------------------------------- */
 
@@ -96,15 +98,16 @@ int hs_radius_of(int kh, int kw, int ky, int kx);
 /* POWER [radii]: sum over the implied full spectrum of |X|^2 by ring, averaged over COUNT filters given as orthonormal coordinates
  * [count][kh*kw]. */
 void hs_radial_power(int kh, int kw, const double *coords, size_t count, double *power);
-/* ENERGY [kh][kw/2+1], rows fftshifted (ky ascending): mean |X|^2. */
+/* ENERGY [kh][kw/2+1], rows in the order of numpy.fft.fftshift (row r holds frequency r - kh/2, so an even kh starts with its Nyquist
+ * row): mean |X|^2. */
 void hs_energy_map(int kh, int kw, const double *coords, size_t count, double *energy);
 /* Sparsity of COUNT numbers: Hoyer 2004 ((sqrt n - l1/l2)/(sqrt n - 1)), Gini (Hurley and Rickard 2009), share below
- * THRESHOLD * max. All-zero input gives 0, 0, 1. SCRATCH [count]. */
+ * THRESHOLD * max. All-zero input gives 0, 0, 1; Hoyer of a single number is 0. SCRATCH [count]. */
 typedef struct hs_sparsity {
     double hoyer, gini, small, l1, l2;
 } hs_sparsity;
 void hs_sparsity_of(const double *x, size_t count, double threshold, double *scratch, hs_sparsity *out);
-/* Histogram of log10|x| in 64 equal bins from -8 to 2 (outside counts in the end bins; zeros in the first). */
+/* Histogram of log10|x| in 64 equal bins from -8 to 2 (outside counts in the end bins; zeros in the first, what is not finite in the last). */
 void hs_log_histogram(const double *x, size_t count, int32_t bins[64]);
 
 #ifdef __cplusplus

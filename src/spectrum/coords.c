@@ -210,11 +210,9 @@ static void fill_rows_3d(int in, int kh, int kw, const int k[3], double scale, d
 }
 
 /* Order of rows: kx = 0 .. kw/2 outside, then ky, then the channel's frequency, each axis halved only where all axes outside it are their own
- * mirrors; so in = 1 gives exactly hs_coord_matrix. */
-hs_status hs_coord3_matrix(int in, int kh, int kw, double *m)
+ * mirrors; so in = 1 gives exactly hs_coord_matrix. Writes the matrix, or the partners, or both. */
+static void walk_bins_3d(int in, int kh, int kw, double *m, int32_t *partner)
 {
-    if (in < 1 || kh < 1 || kw < 1 || (int64_t)in * kh * kw > INT_MAX)
-        return hs_fail(HS_EUSAGE, "spectral3d needs positive sides and channels whose product fits an int; got %d x %d x %d", in, kh, kw);
     size_t n = (size_t)in * kh * kw, row = 0;
     double root = 1.0 / sqrt((double)n);
     for (int kx = 0; kx <= kw / 2; kx++) {
@@ -223,11 +221,26 @@ hs_status hs_coord3_matrix(int in, int kh, int kw, double *m)
             bool mirror_y = mirror_x && is_own_mirror(ky, kh);
             for (int kc = 0; kc < (mirror_y ? in / 2 + 1 : in); kc++) {
                 bool self = mirror_y && is_own_mirror(kc, in);
-                int k[3] = {kc, ky, kx};
-                fill_rows_3d(in, kh, kw, k, self ? root : SQRT2 * root, m + row * n, self ? NULL : m + (row + 1) * n);
-                row += self ? 1 : 2;
+                int k[3] = {kc, ky, kx}, width = self ? 1 : 2;
+                if (m)
+                    fill_rows_3d(in, kh, kw, k, self ? root : SQRT2 * root, m + row * n, self ? NULL : m + (row + 1) * n);
+                for (int i = 0; partner && i < width; i++)
+                    partner[row + i] = (int32_t)row + width - 1 - i;
+                row += width;
             }
         }
     }
+}
+
+hs_status hs_coord3_matrix(int in, int kh, int kw, double *m)
+{
+    if (in < 1 || kh < 1 || kw < 1 || (int64_t)in * kh * kw > INT_MAX)
+        return hs_fail(HS_EUSAGE, "spectral3d needs positive sides and channels whose product fits an int; got %d x %d x %d", in, kh, kw);
+    walk_bins_3d(in, kh, kw, m, NULL);
     return HS_OK;
+}
+
+void hs_coord3_partners(int in, int kh, int kw, int32_t *partner)
+{
+    walk_bins_3d(in, kh, kw, NULL, partner);
 }
