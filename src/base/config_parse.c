@@ -82,7 +82,8 @@ static hs_status assign(hs_config *config, const char *where, span line, bool co
     const char *end = comments ? comment(line) : line.end;
     const char *equals = memchr(line.begin, '=', (size_t)(end - line.begin));
     if (!equals)
-        return hs_fail(HS_EUSAGE, "%s: '%.*s' is not of the form key %s value", where, (int)(end - line.begin), line.begin, comments ? "=" : "= (no spaces)");
+        return hs_fail(HS_EUSAGE, "%s: '%.*s' is not of the form %s", where, (int)(end - line.begin), line.begin,
+                       comments ? "key = value" : "key=value");
     HS_TRY(copy(where, "key", trim((span){line.begin, equals}), key, sizeof key));
     span text = trim((span){equals + 1, line.end});
     if (text.begin < text.end && (*text.begin == '"' || *text.begin == '\'')) {
