@@ -64,6 +64,7 @@ hs_status hs_buckets_begin(hs_buckets *b)
 static hs_status start_next(hs_buckets *b)
 {
     int i = b->started++;
+    b->left[i] = 0; /* of a bucket that finish sends early, nothing more may be reported */
     size_t low = bucket_low(b, i);
     return b->comm->ops->start(b->comm, i, b->slab + low * b->number_bytes, bucket_high(b, i) - low, b->type);
 }
