@@ -64,14 +64,8 @@ hs_status REF(adam_modulus)(hs_stream *s, const hs_update *u, const hs_groups *g
     return HS_OK;
 }
 
-/* ---- penalties: lambda sum over rows t of weight[t] f(t). Both rows of a complex bin count its modulus, each with its own weight. --- */
-
-/* Weight with which the modulus that row T belongs to counts in all. */
-static double modulus_weight(const hs_groups *groups, int t)
-{
-    int partner = groups->partner[t];
-    return groups->weight[t] + (partner == t ? 0 : groups->weight[partner]);
-}
+/* ---- penalties: lambda sum over rows t of weight[t] f(t). A complex bin counts its modulus once, in the first of its two rows, whose
+ * weights are equal. ------------------------------------------------------------------------------------------------------------------- */
 
 static double modulus_at(const hs_groups *groups, size_t q, const real *p, int t, size_t j)
 {
@@ -89,7 +83,7 @@ static double value_at(hs_penalty_kind kind, const hs_groups *groups, size_t q, 
     case HS_PENALTY_L1_SPLIT:
         return fabs(own);
     default:
-        return modulus_at(groups, q, p, t, j);
+        return groups->partner[t] < t ? 0 : modulus_at(groups, q, p, t, j);
     }
 }
 
@@ -115,7 +109,7 @@ static double slope_at(hs_penalty_kind kind, const hs_groups *groups, size_t q, 
         return 0;
     if (kind == HS_PENALTY_L1_SPLIT)
         return groups->weight[t] * (own > 0 ? 1 : own < 0 ? -1 : own);
-    return modulus_weight(groups, t) * own / modulus_at(groups, q, p, t, j);
+    return groups->weight[t] * own / modulus_at(groups, q, p, t, j);
 }
 
 hs_status REF(penalty_gradient)(hs_stream *s, hs_penalty_kind kind, const hs_groups *groups, size_t q, double lambda, const void *p,
@@ -150,7 +144,7 @@ static void prox_row(hs_penalty_kind kind, const hs_groups *groups, size_t q, do
         else if (kind == HS_PENALTY_L1_SPLIT)
             factor = shrink(fabs((double)*own), lambda * groups->weight[t]);
         else
-            factor = shrink(modulus_at(groups, q, p, t, j), lambda * modulus_weight(groups, t));
+            factor = shrink(modulus_at(groups, q, p, t, j), lambda * groups->weight[t]);
         *own = (real)(factor * (double)*own);
         if (other != own)
             *other = (real)(factor * (double)*other);
