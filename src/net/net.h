@@ -1,0 +1,170 @@
+/* net.h - what the files of this room share: nodes, the table of a layer kind, and the network itself.
+ *
+ * A network is a list of nodes in execution order. Node 0 is the input; every other node reads the outputs of one or two earlier
+ * ones. Planning inserts transform nodes where neighbours disagree about the domain. An EDGE is the output of a node. */
+#ifndef HS_NET_NET_H
+#define HS_NET_NET_H
+
+#include "hs_backend.h"
+#include "hs_base.h"
+#include "hs_net.h"
+#include "hs_spectrum.h"
+#include "hs_types.h"
+#include "notation.h"
+
+typedef struct hs_node hs_node;
+typedef struct hs_layer_kind hs_layer_kind;
+
+/* One way to carry a layer out. */
+typedef struct hs_choice {
+    hs_domain in, out;
+    hs_engine engine; /* AUTO where there is nothing to choose */
+    double cost;      /* estimated seconds of forward + backward of a full batch; only differences matter */
+} hs_choice;
+enum { HS_CHOICES = 8, HS_NOTE_MAX = 160, HS_LAYERS_MAX = 2000 };
+
+/* A kind of layer. Entries that are NULL: no arguments, same shape, no parameters, space to space, nothing to plan. */
+struct hs_layer_kind {
+    const char *symbol; /* how the notation spells it, "C" */
+    const char *stem;   /* name = stem + number, "conv" */
+    const char *form;   /* an example for messages, "C96k3" */
+    size_t args_bytes, state_bytes;
+    bool in_place;         /* forward may overwrite its first input, backward its output gradient */
+    bool reads_x, reads_y; /* what backward looks at; plan may correct it in the node */
+
+    /* Read what follows the symbol; one key=value of the braces; check against node->in and set node->out; declare parameters. */
+    hs_status (*parse)(hs_reader *r, const hs_net *net, hs_node *node);
+    hs_status (*option)(const hs_reader *r, hs_node *node, const hs_word *key, const hs_word *value);
+    hs_status (*shape)(const hs_reader *r, const hs_net *net, hs_node *node);
+    hs_status (*params)(hs_net *net, hs_node *node);
+    double (*flop)(const hs_node *node); /* forward + backward of one sample by definition */
+
+    /* The ways the device offers, at most HS_CHOICES; 0 = none. */
+    int (*choices)(const hs_net *net, const hs_node *node, hs_choice *list);
+    /* Make backend plans and ask for memory (hs_want_*); then, memory being there, fill tables. */
+    hs_status (*plan)(hs_net *net, hs_node *node);
+    hs_status (*fill)(hs_net *net, hs_node *node, hs_stream *s);
+    void (*release)(hs_node *node);
+    void (*engine_text)(const hs_node *node, char *text, size_t capacity);
+
+    hs_status (*forward)(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass);
+    /* Writes dx[i] where it is not NULL, and the gradients of its parameters. */
+    hs_status (*backward)(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass);
+};
+
+struct hs_node {
+    const hs_layer_kind *kind;
+    char name[HS_NAME_MAX];
+    char notation[HS_NOTE_MAX];
+    uint32_t index;    /* position in the notation, from 1: keys random draws, so it does not depend on the plan */
+    int inputs;
+    hs_node *input[2];
+    hs_shape in, out;  /* in: of the first input */
+    size_t at, length; /* token in the text */
+    void *args;        /* kind->args_bytes, hs_free */
+    int param, params, statistic, statistics; /* ranges of the net's tables */
+
+    /* from planning */
+    int step;                  /* position in net->step */
+    hs_domain from, to;        /* domains of (first) input and output */
+    hs_engine engine;
+    char engine_text[24];
+    bool reads_x, reads_y;
+    bool wanted;               /* the gradient of its output is needed */
+    bool shares, grad_shares;  /* output lies over the first input; dx[0] over dy */
+    bool need_dx[2];           /* gradient with respect to input i is wanted */
+    bool adds[2];              /* dx[i] is a temporary that is added to the edge's gradient */
+    int consumers;             /* nodes that read this output */
+    size_t count;              /* numbers per sample of the output, in its domain */
+    void *state;               /* kind->state_bytes, hs_free */
+    void *x[2], *y, *dx[2], *dy; /* device memory; dy NULL: no gradient flows through this node */
+};
+
+/* A piece of device memory somebody asked for during planning; SLOT receives the address. */
+typedef enum hs_region { HS_REGION_TABLE, HS_REGION_ARENA } hs_region;
+typedef struct hs_want {
+    hs_region region;
+    size_t bytes;
+    int first, last; /* times in use, of the arena */
+    void **slot;
+} hs_want;
+
+struct hs_net {
+    char *notation;
+    hs_net_options options;
+    hs_shape in;
+    int classes;
+    bool want_dx, batch_statistics, planned;
+    bool keep_all; /* test aid: no memory is shared, to compare with */
+
+    hs_node **layer; /* as parsed; [0] is the input */
+    int layers;
+    hs_node **step; /* with transforms, in order; NULL before planning */
+    int steps;
+
+    hs_param *param, *statistic;
+    int params, statistics, param_room, statistic_room;
+    size_t params_count, statistics_count;
+    int cutoff_layers; /* frequency dropout layers in the notation */
+
+    hs_device *device;
+    const hs_backend *backend;
+    hs_plan_options plan;
+    char *decisions, *forced;
+
+    hs_want *want;
+    int wants, want_room;
+    size_t scratch_bytes;
+    void *memory; /* the one allocation */
+    hs_net_bytes bytes;
+    char *slab, *gradients, *statistics_slab; /* bytes, so that offsets are plain */
+    void *scratch;
+    void *labels; /* device int32 [capacity] */
+    void *totals; /* device double [3] */
+};
+
+/* ---- layers.c: the list -------------------------------------------------------------------------------------------------- */
+
+extern const hs_layer_kind *const hs_layer_kinds[]; /* what the notation knows; NULL ends it */
+extern const hs_layer_kind hs_layer_input, hs_layer_add, hs_layer_transform; /* made by the graph and the planner */
+
+/* ---- graph.c --------------------------------------------------------------------------------------------------------------- */
+
+hs_status hs_graph_parse(hs_net *net, const char *text);
+hs_status hs_node_create(const hs_layer_kind *kind, hs_node **node);
+void hs_node_destroy(hs_node **node);
+/* Declare the next parameter (or statistic) of NODE. COUNT numbers; fields that describe it come from LIKE. */
+hs_status hs_net_declare(hs_net *net, hs_node *node, const char *name, const hs_param *like, size_t count);
+
+/* ---- plan.c, memory.c ------------------------------------------------------------------------------------------------------- */
+
+hs_status hs_plan_choose(hs_net *net); /* domains, engines; builds net->step */
+size_t hs_plan_count(hs_shape shape, hs_domain domain); /* numbers of one sample */
+hs_status hs_memory_layout(hs_net *net);
+int hs_time_forward(const hs_node *node);
+int hs_time_backward(const hs_net *net, const hs_node *node);
+/* Requests during kind->plan; the slot is filled before kind->fill. */
+hs_status hs_want_table(hs_net *net, size_t bytes, void **slot);                            /* for good */
+hs_status hs_want_saved(hs_net *net, const hs_node *node, size_t bytes, void **slot);       /* from forward to backward */
+hs_status hs_want_in_backward(hs_net *net, const hs_node *node, size_t bytes, void **slot); /* during backward only */
+void hs_want_scratch(hs_net *net, size_t bytes);                                          /* net->scratch has at least this much */
+/* Estimated seconds of moving so many bytes once. */
+double hs_cost_of_bytes(double bytes);
+
+/* ---- helpers for layers ------------------------------------------------------------------------------------------------------ */
+
+/* Parameter I of NODE in the slab, and its gradient. */
+void *hs_node_param(const hs_net *net, const hs_node *node, int i);
+void *hs_node_gradient(const hs_net *net, const hs_node *node, int i);
+void *hs_node_statistic(const hs_net *net, const hs_node *node, int i);
+/* Copy host doubles to device memory of the backend's real. Allocates: for planning and initialisation only. */
+hs_status hs_upload_reals(const hs_net *net, hs_stream *s, const double *host, size_t count, void *device);
+hs_status hs_node_copy(const hs_net *net, hs_stream *s, size_t count, const void *from, void *to);
+hs_status hs_shape_check(const hs_reader *r, const hs_node *node); /* sizes stay far from overflow */
+
+/* filters.c: the linear map of a filter parameter (embed = space form if PLAIN). */
+hs_status hs_filter_shape(const hs_net *net, const hs_param *param, bool plain, hs_arm_shape *shape);
+/* Coordinates of PARAM from ordinary kh x kw filters TAPS [kh*kw][in][out], whatever its embedding. */
+hs_status hs_filter_from_kernel(const hs_net *net, const hs_param *param, const double *taps, double *coords);
+
+#endif

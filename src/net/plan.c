@@ -1,0 +1,249 @@
+/* plan.c - which domain every edge lives in and which engine every layer uses: a shortest path over the list of layers with two states per edge.
+ * A layer offers ways (domain in, domain out, engine) with estimated seconds; a transform costs what the backend says; two transforms that
+ * would cancel never arise, because an edge has one domain. An edge with two readers (a residual block) is kept in space. */
+#include <stdio.h>
+#include <string.h>
+
+#include "net.h"
+
+static const char *const domain_names[] = {"space", "spectrum"}, *const engine_names[] = {"-", "direct", "fft"};
+
+/* The best way to have the output of a layer in one domain. */
+typedef struct best {
+    bool possible;
+    double cost;
+    hs_domain before; /* domain of the previous edge */
+    hs_choice choice;
+} best;
+
+size_t hs_plan_count(hs_shape shape, hs_domain domain)
+{
+    return domain == HS_SPACE ? hs_shape_count(shape) : (size_t)hs_bins_count(shape.h, shape.w) * 2 * (size_t)shape.c;
+}
+
+/* 10 GB/s, a core's share of memory: for what backends give no cost of. */
+double hs_cost_of_bytes(double bytes)
+{
+    return bytes * 1e-10;
+}
+
+/* A transform is spectral pooling to the same size from one domain to the other; backends that do not offer that are charged as moving a map
+ * eight times (two axes, read and write, there and back). */
+static double transform_cost(const hs_net *net, hs_shape shape, hs_domain from)
+{
+    const hs_pool_ops *ops = net->backend->pool;
+    hs_spool_desc desc = {.capacity = net->plan.capacity, .h = shape.h, .w = shape.w, .c = shape.c, .oh = shape.h, .ow = shape.w,
+                          .norm = HS_POOL_UNITARY, .in = from, .out = from == HS_SPACE ? HS_SPECTRUM : HS_SPACE};
+    if (ops->spectral_supports(net->device, &desc))
+        return ops->spectral_cost(net->device, &desc);
+    return hs_cost_of_bytes(8.0 * (double)hs_shape_count(shape) * net->plan.capacity * net->backend->real);
+}
+
+/* Which gradients are needed: those upstream of which there is a parameter, or the input's own if asked for. */
+static void mark_needs(const hs_net *net, hs_node *const *list, int count)
+{
+    for (int i = 0; i < count; i++)
+        list[i]->consumers = 0;
+    for (int i = 0; i < count; i++) {
+        hs_node *node = list[i];
+        node->wanted = net->plan.training && (node->params > 0 || (node->inputs == 0 && net->want_dx));
+        for (int k = 0; k < node->inputs; k++) {
+            node->need_dx[k] = node->input[k]->wanted;
+            node->wanted = node->wanted || node->need_dx[k];
+            node->input[k]->consumers++;
+        }
+    }
+}
+
+/* ---- decisions as text ------------------------------------------------------------------------------------------------------ */
+
+static void decision_text(const hs_node *node, const hs_choice *c, char *text, size_t capacity)
+{
+    snprintf(text, capacity, "%s=%s:%s>%s;", node->name, engine_names[c->engine], domain_names[c->in], domain_names[c->out]);
+}
+
+/* Does the text that another rank sent ask for this choice? Items begin at the start or behind a ';'. */
+static bool is_forced(const char *forced, const hs_node *node, const hs_choice *c)
+{
+    char item[96];
+    decision_text(node, c, item, sizeof item);
+    for (const char *p = strstr(forced, item); p; p = strstr(p + 1, item))
+        if (p == forced || p[-1] == ';')
+            return true;
+    return false;
+}
+
+const char *hs_net_decisions(const hs_net *net)
+{
+    return net->decisions ? net->decisions : "";
+}
+
+hs_status hs_net_force_decisions(hs_net *net, const char *decisions)
+{
+    char *copy = NULL;
+    HS_TRY(hs_calloc(strlen(decisions) + 1, 1, "planner's decisions", &copy));
+    memcpy(copy, decisions, strlen(decisions) + 1);
+    hs_free(net->forced);
+    net->forced = copy;
+    return HS_OK;
+}
+
+/* ---- the shortest path ---------------------------------------------------------------------------------------------------------- */
+
+/* The ways of NODE, after what another rank decided. */
+static hs_status list_choices(const hs_net *net, const hs_node *node, hs_choice *list, int *count)
+{
+    if (!node->kind->choices) {
+        list[0] = (hs_choice){HS_SPACE, HS_SPACE, HS_ENGINE_AUTO, 0};
+        *count = 1;
+        return HS_OK;
+    }
+    int offered = node->kind->choices(net, node, list), kept = 0;
+    if (offered == 0)
+        return hs_fail(HS_EUNSUPPORTED, "layer %s (%s): backend %s cannot do this; try another engine, boundary = zero, or device = ref", node->name,
+                       node->notation, net->backend->name);
+    for (int i = 0; i < offered; i++)
+        if (!net->forced || is_forced(net->forced, node, &list[i]))
+            list[kept++] = list[i];
+    *count = kept;
+    return kept ? HS_OK : hs_fail(HS_EDESYNC, "layer %s: rank 0 planned something that this rank's backend %s does not offer; use one kind of device",
+                                  node->name, net->backend->name);
+}
+
+static void relax(best *to, const best *from, hs_domain before, const hs_choice *choice, double cost)
+{
+    if (from->possible && (!to->possible || from->cost + cost < to->cost))
+        *to = (best){true, from->cost + cost, before, *choice};
+}
+
+/* Fill TABLE [layers][2]; [i][d] is the best way to have edge i in domain d. */
+static hs_status find_path(const hs_net *net, best (*table)[2])
+{
+    table[0][HS_SPACE].possible = true;
+    for (int i = 1; i < net->layers; i++) {
+        const hs_node *node = net->layer[i];
+        hs_choice list[HS_CHOICES];
+        int count = 0;
+        HS_TRY(list_choices(net, node, list, &count));
+        for (int c = 0; c < count; c++) {
+            hs_domain edge = node->consumers > 1 ? HS_SPACE : list[c].out;
+            double after = edge == list[c].out ? 0 : transform_cost(net, node->out, list[c].out);
+            for (int d = 0; d < 2; d++) {
+                double change = (hs_domain)d == list[c].in ? 0 : transform_cost(net, node->in, (hs_domain)d);
+                relax(&table[i][edge], &table[i - 1][d], (hs_domain)d, &list[c], list[c].cost + change + after);
+            }
+        }
+    }
+    return HS_OK;
+}
+
+/* Walk back from the cheaper end and write each layer's choice into its node. */
+static void take_path(const hs_net *net, best (*table)[2])
+{
+    int last = net->layers - 1;
+    hs_domain d = HS_SPACE;
+    const best *end = table[last];
+    if (!end[HS_SPACE].possible || (end[HS_SPECTRUM].possible && end[HS_SPECTRUM].cost + transform_cost(net, net->layer[last]->out, HS_SPECTRUM) < end[HS_SPACE].cost))
+        d = HS_SPECTRUM;
+    for (int i = last; i > 0; i--) {
+        const best *b = &table[i][d];
+        hs_node *node = net->layer[i];
+        node->from = b->choice.in;
+        node->to = b->choice.out;
+        node->engine = b->choice.engine;
+        d = b->before;
+    }
+}
+
+/* ---- the list of steps -------------------------------------------------------------------------------------------------------------- */
+
+static void append_step(hs_net *net, hs_node *node)
+{
+    node->step = net->steps;
+    net->step[net->steps++] = node;
+}
+
+/* A transform of the edge behind BEFORE; *number counts per direction for names. */
+static hs_status insert_transform(hs_net *net, hs_node *before, int number[2], hs_node **made)
+{
+    hs_node *t = NULL;
+    HS_TRY(hs_node_create(&hs_layer_transform, &t));
+    t->from = before->to;
+    t->to = before->to == HS_SPACE ? HS_SPECTRUM : HS_SPACE;
+    t->in = t->out = before->out;
+    t->inputs = 1;
+    t->input[0] = before;
+    t->index = before->index;
+    snprintf(t->name, sizeof t->name, "%sfft%d", t->to == HS_SPACE ? "i" : "", ++number[t->to]);
+    snprintf(t->notation, sizeof t->notation, "-");
+    append_step(net, t);
+    *made = t;
+    return HS_OK;
+}
+
+/* An edge with several readers that its layer leaves in the spectrum: one transform for all of them. */
+static hs_status bring_to_space(hs_net *net, hs_node *node, int number[2])
+{
+    hs_node *t = NULL;
+    HS_TRY(insert_transform(net, node, number, &t));
+    for (int i = 1; i < net->layers; i++)
+        for (int k = 0; k < net->layer[i]->inputs; k++)
+            if (net->layer[i]->input[k] == node)
+                net->layer[i]->input[k] = t;
+    return HS_OK;
+}
+
+static hs_status build_steps(hs_net *net)
+{
+    int number[2] = {0, 0};
+    HS_TRY(hs_calloc(2 * (size_t)net->layers + 1, sizeof *net->step, "plan", &net->step));
+    append_step(net, net->layer[0]);
+    for (int i = 1; i < net->layers; i++) {
+        hs_node *node = net->layer[i];
+        if (node->input[0]->to != node->from)
+            HS_TRY(insert_transform(net, node->input[0], number, &node->input[0]));
+        append_step(net, node);
+        if (node->consumers > 1 && node->to == HS_SPECTRUM)
+            HS_TRY(bring_to_space(net, node, number));
+    }
+    hs_node *last = net->layer[net->layers - 1];
+    return last->to == HS_SPACE ? HS_OK : insert_transform(net, last, number, &last);
+}
+
+static hs_status write_decisions(hs_net *net)
+{
+    size_t room = (size_t)net->layers * 96 + 1, used = 0;
+    HS_TRY(hs_calloc(room, 1, "planner's decisions", &net->decisions));
+    for (int i = 1; i < net->layers; i++) {
+        const hs_node *node = net->layer[i];
+        if (!node->kind->choices)
+            continue;
+        hs_choice c = {node->from, node->to, node->engine, 0};
+        decision_text(node, &c, net->decisions + used, room - used);
+        used += strlen(net->decisions + used);
+    }
+    return HS_OK;
+}
+
+hs_status hs_plan_choose(hs_net *net)
+{
+    best(*table)[2] = NULL;
+    mark_needs(net, net->layer, net->layers);
+    HS_TRY(hs_calloc((size_t)net->layers, sizeof *table, "plan", &table));
+    hs_status st = find_path(net, table);
+    if (st == HS_OK)
+        take_path(net, table);
+    hs_free(table);
+    HS_TRY(st);
+    HS_TRY(build_steps(net));
+    mark_needs(net, net->step, net->steps);
+    for (int i = 0; i < net->steps; i++) {
+        hs_node *node = net->step[i];
+        node->count = hs_plan_count(node->out, node->to);
+        node->reads_x = node->kind->reads_x;
+        node->reads_y = node->kind->reads_y;
+        if (node->kind->engine_text)
+            node->kind->engine_text(node, node->engine_text, sizeof node->engine_text);
+    }
+    return write_decisions(net);
+}
