@@ -42,7 +42,8 @@ void hs_coords_to_plane(int h, int w, const double *coords, double *plane, doubl
 /* Coordinates to and from numpy.fft.rfft2(plane, norm="ortho"): HALF [h][w/2+1][re,im]. From HALF only the unique bins are read. */
 void hs_coords_to_half(int h, int w, const double *coords, double *half);
 void hs_half_to_coords(int h, int w, const double *half, double *coords);
-/* Largest violation of the Hermitian rule in a stored half spectrum (columns kx = 0 and W/2, self-conjugate bins); 0 = exact. */
+/* Largest violation of the Hermitian rule in a stored half spectrum (columns kx = 0 and W/2, self-conjugate bins); 0 = exact, infinite if a
+ * number there is not one. */
 double hs_half_asymmetry(int h, int w, const double *half);
 
 /* Real orthonormal Fourier basis of one axis, rows DC, cos1, sin1, cos2, .. (even N ends with the Nyquist cosine): D [n][n]. */

@@ -162,11 +162,9 @@ double hs_half_asymmetry(int h, int w, const double *half)
             const double *a = half + 2 * ((size_t)ky * (w / 2 + 1) + kx);
             const double *b = half + 2 * ((size_t)((h - ky) % h) * (w / 2 + 1) + kx);
             double re = fabs(a[0] - b[0]), im = a == b ? fabs(a[1]) : fabs(a[1] + b[1]);
-            /* !(x <= worst) also lets NaN through: it is a violation, not a silent zero */
-            if (!(re <= worst))
-                worst = re;
-            if (!(im <= worst))
-                worst = im;
+            if (isnan(re) || isnan(im))
+                return INFINITY; /* fmax would pass over it without a word */
+            worst = fmax(worst, fmax(re, im));
         }
     }
     return worst;
