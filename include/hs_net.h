@@ -101,6 +101,9 @@ void *hs_net_statistics_slab(hs_net *net);
  * TAPS [kh*kw][in][out] (embed = band: [h*w][in][out] of the map). */
 hs_status hs_net_filter_to_taps(const hs_net *net, const hs_param *param, const double *coords, double *taps);
 hs_status hs_net_filter_to_coords(const hs_net *net, const hs_param *param, const double *taps, double *coords);
+/* Coordinates of filters given as kh x kw kernels KERNEL [kh*kw][in][out], whatever arm and embed: how a filter bank comes over from another
+ * network. */
+hs_status hs_filter_from_kernel(const hs_net *net, const hs_param *param, const double *kernel, double *coords);
 /* Orthonormal half-spectrum coordinates of every kh x kw filter, whatever its arm: SPECTRUM [out][in][kh*kw]. */
 hs_status hs_net_filter_to_spectrum(const hs_net *net, const hs_param *param, const double *coords, double *spectrum);
 

@@ -1,0 +1,66 @@
+/* signals.c - asks from outside: USR1 saves and goes on; USR2, TERM and INT stop at the next step border; a second INT stops at once.
+ * The flags are the one global state of the library: a signal belongs to the process, and its handler has no other way to speak. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "train.h"
+
+static volatile sig_atomic_t saw_save, saw_stop, saw_interrupt;
+
+enum { SIGNALS = 4 };
+static const int numbers[SIGNALS] = {SIGUSR1, SIGUSR2, SIGTERM, SIGINT};
+
+static void on_signal(int number)
+{
+    if (number == SIGUSR1) {
+        saw_save = 1;
+        return;
+    }
+    if (number == SIGINT && saw_interrupt) { /* impatience: the default action, now */
+        signal(SIGINT, SIG_DFL);
+        raise(SIGINT);
+    }
+    if (number == SIGINT)
+        saw_interrupt = 1;
+    saw_stop = 1;
+}
+
+hs_status hs_signals_catch(hs_signals *s)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    saw_save = saw_stop = saw_interrupt = 0;
+    HS_TRY(hs_calloc(SIGNALS, sizeof *s->old, "signal handlers", &s->old));
+    for (int i = 0; i < SIGNALS; i++)
+        if (sigaction(numbers[i], &action, &s->old[i]) != 0)
+            return hs_fail(HS_EINTERNAL, "cannot catch signal %d: %s", numbers[i], strerror(errno));
+    return HS_OK;
+}
+
+void hs_signals_restore(hs_signals *s)
+{
+    if (!s->old)
+        return;
+    for (int i = 0; i < SIGNALS; i++)
+        (void)sigaction(numbers[i], &s->old[i], NULL);
+    hs_free(s->old);
+    s->old = NULL;
+}
+
+bool hs_signals_take_save(void)
+{
+    bool asked = saw_save;
+    saw_save = 0;
+    return asked;
+}
+
+bool hs_signals_stop(void)
+{
+    return saw_stop;
+}

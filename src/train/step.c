@@ -1,0 +1,210 @@
+/* step.c - one optimizer step on all ranks. Nothing here allocates or opens a file.
+ *
+ * share of the batch -> forward -> loss -> backward, buckets leaving as they fill -> one small sum of scalars (loss, hits, what anybody
+ * saw) on which all ranks decide alike -> optimizer. The loss gradient is divided by the GLOBAL batch, so the sum over ranks is the mean;
+ * penalties are added once, behind the all-reduce, in the optimizer. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train.h"
+
+enum { SUM_LOSS, SUM_HITS, SUM_FAILED, SUM_STOP, SUM_SAVE, SUMS };
+
+/* ---- hooks of the network --------------------------------------------------------------------------------------------------- */
+
+static bool comm_sees_device(const hs_comm *comm)
+{
+    return strcmp(comm->ops->name, "nccl") == 0 || strcmp(comm->ops->name, "mpi-staged") == 0;
+}
+
+static hs_status on_ready(void *context, size_t offset, size_t count)
+{
+    hs_trainer *t = context;
+    const hs_world *w = &t->world;
+    hs_mirror *g = &t->gradients;
+    size_t real = (size_t)w->device->backend->real;
+    if (g->own && !comm_sees_device(w->comm))
+        HS_TRY(w->device->backend->memory->download(w->stream, (char *)g->host + offset * real, (char *)g->device + offset * real,
+                                                    count * real));
+    else if (!w->device->backend->memory->host_visible)
+        HS_TRY(w->device->backend->device->stream_sync(w->stream));
+    HS_TRY(hs_buckets_ready(t->buckets, offset, count));
+    w->comm->ops->progress(w->comm);
+    return HS_OK;
+}
+
+static hs_status on_sum(void *context, double *values, size_t count)
+{
+    hs_trainer *t = context;
+    const hs_world *w = &t->world;
+    const hs_memory_ops *memory = w->device->backend->memory;
+    if (memory->host_visible) {
+        HS_TRY(w->device->backend->device->stream_sync(w->stream));
+        return hs_allreduce(w->comm, values, count, HS_COMM_F64, HS_SUM);
+    }
+    if (count > t->sum_stage_count)
+        return hs_fail(HS_EINTERNAL, "batch normalisation sums %zu numbers, planned for %zu", count, t->sum_stage_count);
+    HS_TRY(memory->download(w->stream, t->sum_stage, values, count * sizeof(double)));
+    HS_TRY(hs_allreduce(w->comm, t->sum_stage, count, HS_COMM_F64, HS_SUM));
+    return memory->upload(w->stream, values, t->sum_stage, count * sizeof(double));
+}
+
+/* ---- parts of a step ----------------------------------------------------------------------------------------------------------- */
+
+static void place_step(const hs_trainer *t, hs_step *s)
+{
+    const hs_world *w = &t->world;
+    int64_t count = 0;
+    hs_batch_at(t->state.step, w->train->count, w->config->batch, &s->place);
+    hs_batch_share(s->place.global, w->comm->rank, w->comm->size, &s->first, &count);
+    s->n = (int)count;
+}
+
+static void hint_next(hs_trainer *t)
+{
+    if (t->state.step + 1 >= t->total_steps || t->shards)
+        return;
+    hs_batch_place next;
+    int64_t first, count;
+    hs_batch_at(t->state.step + 1, t->world.train->count, t->world.config->batch, &next);
+    hs_batch_share(next.global, t->world.comm->rank, t->world.comm->size, &first, &count);
+    if (count > 0)
+        hs_batcher_hint(t->world.feed, next.epoch, next.position + first, (int)count);
+}
+
+/* Data of this rank's share. A rank that cannot read goes on without samples, so that the others are not left in a sum; the scalars tell. */
+static hs_status fetch(hs_trainer *t, hs_step *s, const float **x, const int32_t **labels)
+{
+    hs_status st = HS_OK;
+    hs_watchdog_phase(&t->dog, "data", t->state.step, 1);
+    double begin = hs_now();
+    if (s->n > 0)
+        st = hs_batcher_get(t->world.feed, s->place.epoch, s->place.position + s->first, s->n, x, labels);
+    if (st != HS_OK)
+        s->n = 0;
+    else
+        hint_next(t);
+    t->times.data += hs_now() - begin;
+    return st;
+}
+
+static hs_status compute(hs_trainer *t, hs_step *s, const hs_net_hooks *hooks, const float *x, const int32_t *labels, hs_loss_sums *sums)
+{
+    hs_world *w = &t->world;
+    s->pass = (hs_pass){.n = s->n,
+                        .first = s->first,
+                        .global = s->place.global,
+                        .seed = (uint64_t)w->config->seed,
+                        .step = t->state.step,
+                        .epoch = s->place.epoch,
+                        .rank = w->comm->rank,
+                        .training = true,
+                        .hooks = hooks};
+    double begin = hs_now();
+    hs_watchdog_phase(&t->dog, "forward", t->state.step, 1);
+    HS_TRY(hs_net_forward(w->net, w->stream, &s->pass, x));
+    HS_TRY(hs_net_loss(w->net, w->stream, &s->pass, labels, sums));
+    double middle = hs_now();
+    hs_watchdog_phase(&t->dog, "backward", t->state.step, 1);
+    HS_TRY(hs_buckets_begin(t->buckets));
+    HS_TRY(hs_net_backward(w->net, w->stream, &s->pass));
+    double end = hs_now();
+    hs_watchdog_phase(&t->dog, "communication", t->state.step, 1);
+    HS_TRY(hs_buckets_finish(t->buckets));
+    if (t->gradients.own && !comm_sees_device(w->comm))
+        HS_TRY(hs_mirror_push(w, &t->gradients));
+    t->times.forward += middle - begin;
+    t->times.backward += end - middle;
+    t->times.communication += hs_now() - end;
+    return HS_OK;
+}
+
+/* A rank whose device fails in the middle of a step cannot tell the others, who wait in a sum: it speaks and ends the job. */
+static hs_status leave_alone(const hs_trainer *t, hs_status st)
+{
+    const hs_world *w = &t->world;
+    if (st == HS_OK || st == HS_EREMOTE || w->comm->size == 1)
+        return st;
+    hs_log_say(w->log, HS_LOG_ERROR, "rank %d on %s, step %lld: %s", w->comm->rank, w->comm->host, (long long)t->state.step, hs_fail_text());
+    w->comm->ops->abort(w->comm, hs_status_exit_code(st));
+    return st;
+}
+
+/* What anybody saw becomes what everybody knows. The time limit is rank 0's clock. */
+static hs_status decide(hs_trainer *t, hs_step *s, hs_status mine, const hs_loss_sums *sums)
+{
+    const hs_world *w = &t->world;
+    double limit = w->config->max_hours * 3600;
+    bool late = w->comm->rank == 0 && limit > 0 && hs_now() - t->started >= limit;
+    double all[SUMS] = {[SUM_LOSS] = sums->loss,
+                        [SUM_HITS] = sums->hits1,
+                        [SUM_FAILED] = mine != HS_OK,
+                        [SUM_STOP] = hs_signals_stop() || late,
+                        [SUM_SAVE] = hs_signals_take_save()};
+    double begin = hs_now();
+    HS_TRY(hs_allreduce(w->comm, all, SUMS, HS_COMM_F64, HS_SUM));
+    t->times.communication += hs_now() - begin;
+    if (all[SUM_FAILED] > 0)
+        return mine != HS_OK ? mine : HS_EREMOTE;
+    s->loss = all[SUM_LOSS] / (double)s->place.global;
+    s->accuracy = all[SUM_HITS] / (double)s->place.global;
+    s->stop = all[SUM_STOP] > 0;
+    s->save = all[SUM_SAVE] > 0;
+    return isfinite(s->loss) ? HS_OK : HS_ENONFINITE;
+}
+
+static hs_status update(hs_trainer *t, hs_step *s)
+{
+    double begin = hs_now();
+    hs_watchdog_phase(&t->dog, "optimizer", t->state.step, 1);
+    if (s->wants_update)
+        HS_TRY(leave_alone(t, hs_history_before(t)));
+    s->lr = hs_schedule_rate(&t->optim_config.schedule, &t->plateau, t->state.step);
+    hs_status st = hs_optim_step(t->optim, t->world.stream, t->state.adam_t + 1, s->lr, s->wants_report ? &s->report : NULL);
+    t->times.optimizer += hs_now() - begin;
+    /* Sums are bit-equal on all ranks, so all of them see a non-finite gradient here or none does. */
+    return st == HS_ENONFINITE ? st : leave_alone(t, st);
+}
+
+static void remember_loss(hs_state *state, double loss)
+{
+    enum { WINDOW = sizeof state->window / sizeof state->window[0] };
+    state->window[state->window_count % WINDOW] = loss;
+    state->window_count++;
+}
+
+static void advance(hs_trainer *t, const hs_step *s)
+{
+    hs_batch_place next;
+    t->state.step++;
+    t->state.adam_t++;
+    hs_batch_at(t->state.step, t->world.train->count, t->world.config->batch, &next);
+    t->state.epoch = next.epoch;
+    t->state.position = next.position;
+    t->times.samples += s->place.global;
+    t->error_now = NAN;
+    remember_loss(&t->state, s->loss);
+}
+
+hs_status hs_step_run(hs_trainer *t, hs_step *s)
+{
+    double begin = hs_now();
+    hs_loss_sums sums = {0};
+    const float *x = NULL;
+    const int32_t *labels = NULL;
+    hs_net_hooks hooks = {.context = t, .ready = on_ready, .sum = on_sum};
+    hs_status mine;
+    place_step(t, s);
+    if (t->shards) {
+        HS_TRY(leave_alone(t, hs_shards_step(t, s, &mine, &sums)));
+    } else {
+        mine = fetch(t, s, &x, &labels);
+        HS_TRY(leave_alone(t, compute(t, s, &hooks, x, labels, &sums)));
+    }
+    HS_TRY(decide(t, s, mine, &sums));
+    HS_TRY(update(t, s));
+    advance(t, s);
+    t->times.steps += hs_now() - begin;
+    return HS_OK;
+}

@@ -1,0 +1,104 @@
+/* tables.c - two tables for people: the plan before the first step, and where the time went after the last. Rank 0. */
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "halfspec.h"
+#include "train.h"
+
+static void bytes_text(double bytes, char *text, size_t capacity)
+{
+    static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    int i = 0;
+    while (bytes >= 1024 && i < 4) {
+        bytes /= 1024;
+        i++;
+    }
+    snprintf(text, capacity, i ? "%.1f %s" : "%.0f %s", bytes, unit[i]);
+}
+
+static void layer_rows(const hs_trainer *t)
+{
+    const hs_net *net = t->world.net;
+    const hs_log *log = t->world.log;
+    double gflop = 0;
+    hs_info(log, "%-10s %-28s %-14s %-9s %-14s %12s %12s %10s", "layer", "notation", "output", "domain", "engine", "parameters", "activations",
+            "MFLOP/img");
+    for (int i = 0; i < hs_net_rows(net); i++) {
+        hs_layer_row row;
+        char shape[48], bytes[32];
+        hs_net_row(net, i, &row);
+        snprintf(shape, sizeof shape, "%dx%dx%d", row.out.h, row.out.w, row.out.c);
+        bytes_text((double)row.activation_bytes, bytes, sizeof bytes);
+        hs_info(log, "%-10s %-28s %-14s %-9s %-14s %12zu %12s %10.2f", row.name, row.notation, shape,
+                row.domain == HS_SPECTRUM ? "spectrum" : "space", row.engine, row.params, bytes, row.gflop * 1e3);
+        gflop += row.gflop;
+    }
+    hs_info(log, "%-10s %-28s %-14s %-9s %-14s %12zu %12s %10.2f", "total", "", "", "", "", hs_net_params_count(net), "", gflop * 1e3);
+}
+
+static void memory_rows(const hs_trainer *t)
+{
+    const hs_log *log = t->world.log;
+    hs_net_bytes b;
+    char text[9][32];
+    hs_net_memory(t->world.net, &b);
+    double optim = (double)hs_optim_bytes(t->optim);
+    double kinds[8] = {(double)b.params,  (double)b.gradients, optim, (double)b.statistics, (double)b.activations, (double)b.scratch,
+                       (double)b.tables, (double)b.total + optim};
+    for (int i = 0; i < 8; i++)
+        bytes_text(kinds[i], text[i], sizeof text[i]);
+    bytes_text(hs_history_bytes(t), text[8], sizeof text[8]);
+    hs_info(log, "bytes per rank: parameters %s, gradients %s, optimizer %s, statistics %s, activations %s, scratch %s, tables %s; total %s",
+            text[0], text[1], text[2], text[3], text[4], text[5], text[6], text[7]);
+    hs_info(log, "filter history on disk, uncompressed: about %s", text[8]);
+}
+
+static void steps_row(const hs_trainer *t)
+{
+    const hs_world *w = &t->world;
+    hs_info(w->log, "%lld training and %lld held-out samples; batch %lld over %d rank%s (at most %d each); %lld steps an epoch, %lld in all",
+            (long long)w->train->count, (long long)w->held->count, (long long)w->config->batch, w->comm->size, w->comm->size > 1 ? "s" : "",
+            w->capacity, (long long)t->epoch_steps, (long long)t->total_steps);
+}
+
+void hs_table_plan(hs_trainer *t, bool full)
+{
+    const hs_world *w = &t->world;
+    char device[256];
+    if (w->comm->rank != 0)
+        return;
+    w->device->backend->device->describe(w->device, device, sizeof device);
+    hs_info(w->log, "halfspec %s (%s): %s; ranks: %d, %s", hs_version(), hs_commit(), device, w->comm->size, w->comm->ops->name);
+    hs_info(w->log, "network %s, %zu parameters; data %s; optimizer %s", hs_net_notation(w->net), hs_net_params_count(w->net), w->train->source,
+            hs_optim_kind_name(t->optim_config.kind));
+    if (full) {
+        layer_rows(t);
+        memory_rows(t);
+    }
+    steps_row(t);
+}
+
+void hs_table_times(hs_trainer *t)
+{
+    const hs_world *w = &t->world;
+    const hs_times *m = &t->times;
+    if (w->comm->rank != 0 || m->samples == 0)
+        return;
+    double output = m->output + (t->history.run ? hs_run_seconds(t->history.run) : 0);
+    const struct {
+        const char *name;
+        double seconds;
+    } row[] = {{"data", m->data},           {"forward", m->forward},       {"backward", m->backward}, {"communication", m->communication},
+               {"optimizer", m->optimizer}, {"evaluation", m->evaluation}, {"output", output}};
+    double total = hs_now() - t->started, named = 0;
+    hs_info(w->log, "%-24s %10s %7s", "time", "s", "%");
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        hs_info(w->log, "%-24s %10.2f %7.1f", strcmp(row[i].name, "communication") == 0 ? "communication (exposed)" : row[i].name,
+                row[i].seconds, 100 * row[i].seconds / total);
+        named += row[i].seconds;
+    }
+    hs_info(w->log, "%-24s %10.2f %7.1f", "start and rest", total - named, 100 * (total - named) / total);
+    hs_info(w->log, "%-24s %10.2f %7.1f   %.0f img/s in steps, %.0f img/s over all", "total", total, 100.0,
+            m->steps > 0 ? (double)m->samples / m->steps : 0, (double)m->samples / total);
+}
