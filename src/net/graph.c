@@ -152,7 +152,7 @@ static hs_status unknown_layer(builder *b, const char *symbol, size_t length)
     for (int i = 0; i < count && !near; i++) /* "CONV16": what it begins with is a better guess than nothing */
         if (upper[0] == names[i][0] && names[i][1] == '\0')
             near = names[i];
-    return hs_reader_fail(&b->r, b->r.at, length, "unknown layer '%.*s'%s%s%s; layers are C R T MR ST SP FD M A GA F D BN", (int)length, symbol,
+    return hs_reader_fail(&b->r, b->r.at, length, "unknown layer '%.*s'%s%s%s (layers: C R T MR ST SP FD M A GA F D BN)", (int)length, symbol,
                           near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
@@ -198,7 +198,7 @@ static hs_status read_braces(builder *b, hs_node *node)
         r->at += value.length;
         for (int i = 0; i < count; i++)
             if (seen[i].length == key.length && strncmp(seen[i].s, key.s, key.length) == 0)
-                return hs_reader_fail(r, key.at, key.length, "said twice");
+                return hs_reader_fail(r, key.at, key.length, "%.*s is said twice", (int)key.length, key.s);
         if (count < 16)
             seen[count++] = key;
         HS_TRY(node->kind->option(r, node, &key, &value));
@@ -255,9 +255,9 @@ static hs_status read_layer(builder *b)
     HS_TRY(append(b, node));
     if (kind->params)
         HS_TRY(kind->params(b->net, node));
-    double gib = (double)b->net->params_count;
-    if (gib > 1e11)
-        return hs_reader_fail(&b->r, node->at, node->length, "the network would have %.3g parameters", gib);
+    double total = (double)b->net->params_count;
+    if (total > 1e11)
+        return hs_reader_fail(&b->r, node->at, node->length, "the network would have %.3g parameters", total);
     return HS_OK;
 }
 

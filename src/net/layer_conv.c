@@ -79,7 +79,7 @@ static hs_status option(const hs_reader *r, hs_node *node, const hs_word *key, c
         a->engine = (hs_engine)choice;
         return HS_OK;
     case STRIDE:
-        return hs_word_int(r, value, 1, 255, &a->stride);
+        return hs_word_int(r, "stride", value, 1, 255, &a->stride);
     case BIAS:
         return hs_word_bool(r, value, &a->bias);
     case FLIP:

@@ -32,9 +32,9 @@ static hs_status option(const hs_reader *r, hs_node *node, const hs_word *key, c
     fd_args *a = node->args;
     int choice = 0;
     if (hs_word_is(key, "alpha"))
-        return hs_word_real(r, value, 0, 1, &a->alpha);
+        return hs_word_real(r, "alpha", value, 0, 1, &a->alpha);
     if (hs_word_is(key, "beta"))
-        return hs_word_real(r, value, 0, 1, &a->beta);
+        return hs_word_real(r, "beta", value, 0, 1, &a->beta);
     if (!hs_word_is(key, "draw"))
         return hs_word_unknown_key(r, key, names, 3);
     HS_TRY(hs_word_choice(r, value, draws, 3, &choice));

@@ -56,6 +56,13 @@ bool hs_reader_take(hs_reader *r, char c)
     return true;
 }
 
+/* Something is missing at the cursor: point at the layer so far, and at what stands in its way. */
+static hs_status missing(const hs_reader *r, const char *what, const char *form)
+{
+    bool between = r->text[r->at] == '\0' || isspace((unsigned char)r->text[r->at]);
+    return hs_reader_fail(r, r->token, r->at - r->token + !between, "%s is missing; write for example %s", what, form);
+}
+
 hs_status hs_reader_int(hs_reader *r, const char *what, const char *form, int low, int high, int *value)
 {
     size_t start = r->at, end = start;
@@ -63,7 +70,7 @@ hs_status hs_reader_int(hs_reader *r, const char *what, const char *form, int lo
     for (; isdigit((unsigned char)r->text[end]); end++)
         number = number > 100000000 ? number : number * 10 + (r->text[end] - '0');
     if (end == start)
-        return hs_reader_fail(r, r->token, start - r->token + 1, "%s is missing; write for example %s", what, form);
+        return missing(r, what, form);
     if (number < low || number > high)
         return hs_reader_fail(r, start, end - start, "%s must be %d .. %d; write for example %s", what, low, high, form);
     r->at = end;
@@ -94,7 +101,7 @@ hs_status hs_reader_real(hs_reader *r, const char *what, const char *form, doubl
 {
     size_t length = 0;
     if (!plain_real(r->text + r->at, &length, value))
-        return hs_reader_fail(r, r->token, r->at - r->token + 1, "%s is missing; write for example %s", what, form);
+        return missing(r, what, form);
     r->at += length;
     return HS_OK;
 }
@@ -150,22 +157,22 @@ hs_status hs_word_bool(const hs_reader *r, const hs_word *value, bool *yes)
     return HS_OK;
 }
 
-hs_status hs_word_int(const hs_reader *r, const hs_word *value, int low, int high, int *number)
+hs_status hs_word_int(const hs_reader *r, const char *name, const hs_word *value, int low, int high, int *number)
 {
     double x = 0;
     size_t length = 0;
     if (!plain_real(value->s, &length, &x) || length != value->length || x != (double)(long)x || x < low || x > high)
-        return hs_reader_fail(r, value->at, value->length, "must be a whole number, %d .. %d", low, high);
+        return hs_reader_fail(r, value->at, value->length, "%s must be a whole number, %d .. %d", name, low, high);
     *number = (int)x;
     return HS_OK;
 }
 
-hs_status hs_word_real(const hs_reader *r, const hs_word *value, double low, double high, double *number)
+hs_status hs_word_real(const hs_reader *r, const char *name, const hs_word *value, double low, double high, double *number)
 {
     double x = 0;
     size_t length = 0;
     if (!plain_real(value->s, &length, &x) || length != value->length || x < low || x > high)
-        return hs_reader_fail(r, value->at, value->length, "must be a number, %g .. %g", low, high);
+        return hs_reader_fail(r, value->at, value->length, "%s must be a number, %g .. %g", name, low, high);
     *number = x;
     return HS_OK;
 }

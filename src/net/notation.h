@@ -31,11 +31,11 @@ hs_status hs_reader_int(hs_reader *r, const char *what, const char *form, int lo
 /* A decimal number such as 0.85. */
 hs_status hs_reader_real(hs_reader *r, const char *what, const char *form, double *value);
 
-/* Value of `key=value`: one of NAMES (count of them), yes or no, a whole number, a number in [low, high]. */
+/* Value of `key=value`, the key being NAME: one of NAMES (count of them), yes or no, a whole number, a number in [low, high]. */
 hs_status hs_word_choice(const hs_reader *r, const hs_word *value, const char *const *names, int count, int *choice);
 hs_status hs_word_bool(const hs_reader *r, const hs_word *value, bool *yes);
-hs_status hs_word_int(const hs_reader *r, const hs_word *value, int low, int high, int *number);
-hs_status hs_word_real(const hs_reader *r, const hs_word *value, double low, double high, double *number);
+hs_status hs_word_int(const hs_reader *r, const char *name, const hs_word *value, int low, int high, int *number);
+hs_status hs_word_real(const hs_reader *r, const char *name, const hs_word *value, double low, double high, double *number);
 bool hs_word_is(const hs_word *word, const char *name);
 
 /* The key of a brace is none of NAMES: HS_EUSAGE with the nearest of them. */

@@ -121,8 +121,8 @@ static hs_status setting(hs_reader *r, const struct preset *preset, settings *s)
     hs_word value = {r->text + r->at, r->at, strcspn(r->text + r->at, " \t\n")};
     r->at += value.length;
     if (which == 2)
-        return hs_word_real(r, &value, 0.01, 1.0, &s->gamma);
-    return which == 0 ? hs_word_int(r, &value, 1, 64, &s->m) : hs_word_int(r, &value, 1, 255, &s->k);
+        return hs_word_real(r, "gamma", &value, 0.01, 1.0, &s->gamma);
+    return which == 0 ? hs_word_int(r, "M", &value, 1, 64, &s->m) : hs_word_int(r, "k", &value, 1, 255, &s->k);
 }
 
 static hs_status copy_out(const char *text, char **notation)
