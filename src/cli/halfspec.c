@@ -1,0 +1,102 @@
+/* halfspec.c - the program: start the ranks if the command needs them, run it, print a failure once, leave. */
+#include "config.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* A command that needs no other ranks runs without MPI. If a launcher started several of us all the same, the first alone speaks. */
+static bool is_first_process(void)
+{
+    static const char *const rank[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    for (size_t i = 0; i < sizeof rank / sizeof *rank; i++) {
+        const char *value = getenv(rank[i]);
+        if (value && *value)
+            return strcmp(value, "0") == 0;
+    }
+    return true;
+}
+
+static bool wants_help(char **word, int count)
+{
+    for (int i = 0; i < count && strcmp(word[i], "--") != 0; i++)
+        if (strcmp(word[i], "--help") == 0 || strcmp(word[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static hs_status run_words(const cli_command *command, hs_comm *comm, char **word, int count)
+{
+    hs_log log = {stdout, stderr, comm->rank == 0 ? HS_LOG_INFO : HS_LOG_WARN, ""};
+    hs_text line = {0};
+    cli_words words = {0};
+    cli c = {.comm = comm, .log = &log};
+    if (comm->rank > 0)
+        snprintf(log.who, sizeof log.who, "rank %d on %.40s", comm->rank, comm->host);
+    hs_text_add(&line, "halfspec %s", command->name);
+    for (int i = 0; i < count; i++)
+        hs_text_add(&line, " %s", word[i]);
+    HS_TRY(line.status);
+    c.line = line.data;
+    hs_status st = cli_words_split(command, word, count, &words);
+    if (st == HS_OK)
+        st = command->run(&c, &words);
+    if (fflush(stdout) != 0 && st == HS_OK)
+        st = hs_fail(HS_EIO, "cannot write to standard output; is the disk full?");
+    cli_words_free(&words);
+    hs_free(line.data);
+    return st;
+}
+
+/* All ranks. The second communicator is for the end: whatever was left open on the first cannot disturb it. */
+static int run_collective(const cli_command *command, int *argc, char ***argv)
+{
+    hs_comm *comm = NULL, *meeting = NULL;
+    hs_status st = hs_comm_start(argc, argv);
+    if (st == HS_OK)
+        st = hs_comm_world(&comm);
+    if (st == HS_OK)
+        st = hs_comm_world(&meeting);
+    if (st == HS_OK)
+        st = run_words(command, comm, *argv + 2, *argc - 2);
+    int code = cli_conclude(meeting, st);
+    hs_comm_destroy(&comm);
+    hs_comm_destroy(&meeting);
+    hs_comm_finish();
+    return code;
+}
+
+static int run_alone(const cli_command *command, hs_status found, char **word, int count)
+{
+    hs_comm *comm = NULL;
+    if (found == HS_OK)
+        found = hs_comm_self(&comm);
+    if (found == HS_OK)
+        found = run_words(command, comm, word, count);
+    int code = is_first_process() ? cli_conclude(NULL, found) : hs_status_exit_code(found);
+    hs_comm_destroy(&comm);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    const cli_command *command = &cli_help;
+    hs_status found = HS_OK;
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes shall be an error of write, not our end in the middle of a step */
+    if (!is_first_process() && !freopen("/dev/null", "w", stdout))
+        return hs_status_exit_code(HS_EIO);
+    if (argc < 2) {
+        cli_help_program(stderr);
+        return hs_status_exit_code(HS_EUSAGE);
+    }
+    found = cli_command_find(argv[1], &command);
+    if (found == HS_OK && wants_help(argv + 2, argc - 2)) {
+        cli_help_command(command, stdout);
+        return cli_conclude(NULL, fflush(stdout) == 0 ? HS_OK : hs_fail(HS_EIO, "cannot write to standard output"));
+    }
+    if (found == HS_OK && command->collective)
+        return run_collective(command, &argc, &argv);
+    return run_alone(command, found, argv + 2, argc - 2);
+}

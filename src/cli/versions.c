@@ -1,0 +1,99 @@
+/* versions.c - the table of libraries. What a build leaves out is an empty row, not a missing one: users ask exactly for that. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+#ifdef HAVE_MPI
+#include <mpi.h>
+#endif
+#ifdef HAVE_CPU_BACKEND
+#include <fftw3.h>
+#endif
+#ifdef HAVE_OPENBLAS
+#include <cblas.h>
+#endif
+#include <zlib.h>
+
+#include "hs_store.h"
+#include "versions.h"
+
+/* ---- MPI ------------------------------------------------------------------------------------------------------------------------- */
+
+#ifdef HAVE_MPI
+/* MPI_Get_library_version may be called before MPI_Init. Its text is long in some libraries: the first line or clause is enough. */
+static void mpi_version(char *built, size_t built_size, char *running, size_t running_size)
+{
+    char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length = 0;
+#ifdef OMPI_MAJOR_VERSION
+    snprintf(built, built_size, "Open MPI %d.%d.%d", OMPI_MAJOR_VERSION, OMPI_MINOR_VERSION, OMPI_RELEASE_VERSION);
+#elif defined MPICH_VERSION
+    snprintf(built, built_size, "MPICH %s", MPICH_VERSION);
+#else
+    snprintf(built, built_size, "MPI %d.%d", MPI_VERSION, MPI_SUBVERSION);
+#endif
+    MPI_Get_library_version(text, &length);
+    text[strcspn(text, ",\n")] = '\0';
+    snprintf(running, running_size, "%s", text);
+}
+#define MPI_ROW mpi_version
+#else
+#define MPI_ROW NULL
+#endif
+
+/* ---- FFTW, BLAS -------------------------------------------------------------------------------------------------------------------- */
+
+#ifdef HAVE_CPU_BACKEND
+/* FFTW's headers carry no version; the text of the library that runs does. */
+static void fftw_row(char *built, size_t built_size, char *running, size_t running_size)
+{
+    snprintf(built, built_size, "%s", "3");
+    snprintf(running, running_size, "%s", fftwf_version);
+}
+#define FFTW_ROW fftw_row
+#else
+#define FFTW_ROW NULL
+#endif
+
+#ifdef HAVE_OPENBLAS
+static void openblas_row(char *built, size_t built_size, char *running, size_t running_size)
+{
+#ifdef OPENBLAS_VERSION
+    const char *text = OPENBLAS_VERSION; /* " OpenBLAS 0.3.21 " */
+    text += strspn(text, " ");
+    snprintf(built, built_size, "%.*s", (int)strcspn(text, " "), text);
+    if (strncmp(text, "OpenBLAS ", 9) == 0)
+        snprintf(built, built_size, "%.*s", (int)strcspn(text + 9, " "), text + 9);
+#else
+    snprintf(built, built_size, "?");
+#endif
+    snprintf(running, running_size, "%s", openblas_get_config());
+}
+#define OPENBLAS_ROW openblas_row
+#else
+#define OPENBLAS_ROW NULL
+#endif
+
+/* ---- zlib, always there ------------------------------------------------------------------------------------------------------------- */
+
+static void zlib_row(char *built, size_t built_size, char *running, size_t running_size)
+{
+    snprintf(built, built_size, "%s", ZLIB_VERSION);
+    snprintf(running, running_size, "%s", zlibVersion());
+}
+
+static const library_version table[] = {
+    {"MPI", MPI_ROW, "one rank only"},
+    {"HDF5", hs_store_version, ""},
+    {"FFTW", FFTW_ROW, "no cpu backend"},
+    {"OpenBLAS", OPENBLAS_ROW, "another BLAS, or no cpu backend"},
+    {"zlib", zlib_row, ""},
+    {"CUDA", NULL, "no GPU; configure --with-cuda=DIR"},
+    {"NCCL", NULL, "GPUs talk through MPI; configure --with-nccl=DIR"},
+};
+
+const library_version *library_versions(int *count)
+{
+    *count = sizeof table / sizeof *table;
+    return table;
+}
