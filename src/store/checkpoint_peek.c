@@ -33,7 +33,7 @@ static hs_status read_head(hid_t group, hs_checkpoint_head *head)
     return HS_OK;
 }
 
-hs_status hs_checkpoint_peek(const char *path, hs_checkpoint_head *head)
+static hs_status peek(const char *path, hs_checkpoint_head *head)
 {
     hid_t file = -1, group = -1;
     hs_checkpoint_head found = {0};
@@ -48,6 +48,14 @@ hs_status hs_checkpoint_peek(const char *path, hs_checkpoint_head *head)
 done:
     hs_h5_drop(group);
     hs_h5_drop(file);
+    return st;
+}
+
+hs_status hs_checkpoint_peek(const char *path, hs_checkpoint_head *head)
+{
+    hs_h5_lock();
+    hs_status st = peek(path, head);
+    hs_h5_unlock();
     return st;
 }
 
@@ -127,10 +135,9 @@ done:
     return st;
 }
 
-hs_status hs_checkpoint_filters(const char *path, const char *layer, int *out, int *in, int *kh, int *kw, double **spectrum)
+static hs_status read_layer(const char *path, const char *layer, bank *b, double **spectrum)
 {
     hid_t file = -1, model = -1, group = -1;
-    bank b = {0};
     hs_status st;
     HS_TRY(hs_checkpoint_open(path, &file));
     HS_TRY_GOTO(st, hs_h5_open_group(file, "model", &model), done);
@@ -139,15 +146,25 @@ hs_status hs_checkpoint_filters(const char *path, const char *layer, int *out, i
         goto done;
     }
     HS_TRY_GOTO(st, hs_h5_open_group(model, layer, &group), done);
-    HS_TRY_GOTO(st, describe(group, path, layer, &b), done);
-    HS_TRY_GOTO(st, read_bank(group, &b, spectrum), done);
-    *out = b.out;
-    *in = b.in;
-    *kh = b.kh;
-    *kw = b.kw;
+    HS_TRY_GOTO(st, describe(group, path, layer, b), done);
+    st = read_bank(group, b, spectrum);
 done:
     hs_h5_drop(group);
     hs_h5_drop(model);
     hs_h5_drop(file);
     return st;
+}
+
+hs_status hs_checkpoint_filters(const char *path, const char *layer, int *out, int *in, int *kh, int *kw, double **spectrum)
+{
+    bank b = {0};
+    hs_h5_lock();
+    hs_status st = read_layer(path, layer, &b, spectrum);
+    hs_h5_unlock();
+    HS_TRY(st);
+    *out = b.out;
+    *in = b.in;
+    *kh = b.kh;
+    *kw = b.kw;
+    return HS_OK;
 }

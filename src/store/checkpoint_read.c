@@ -91,6 +91,7 @@ static bool is_sound(const char *path, char **warnings)
 {
     hid_t file = -1, group = -1;
     hs_state state;
+    hs_h5_lock();
     hs_status st = hs_checkpoint_open(path, &file);
     if (st == HS_OK)
         st = hs_h5_open_group(file, "state", &group);
@@ -98,6 +99,7 @@ static bool is_sound(const char *path, char **warnings)
         st = hs_state_read(group, &state);
     hs_h5_drop(group);
     hs_h5_drop(file);
+    hs_h5_unlock();
     if (st != HS_OK) {
         char why[900];
         snprintf(why, sizeof why, "%s", hs_fail_text());
@@ -290,7 +292,7 @@ static hs_status read_moments(hid_t file, hid_t state, hs_checkpoint *ck)
     return st;
 }
 
-hs_status hs_checkpoint_read(const char *path, hs_checkpoint *checkpoint)
+static hs_status read_all(const char *path, hs_checkpoint *checkpoint)
 {
     hid_t file = -1, state = -1;
     hs_status st;
@@ -305,5 +307,13 @@ hs_status hs_checkpoint_read(const char *path, hs_checkpoint *checkpoint)
 done:
     hs_h5_drop(state);
     hs_h5_drop(file);
+    return st;
+}
+
+hs_status hs_checkpoint_read(const char *path, hs_checkpoint *checkpoint)
+{
+    hs_h5_lock();
+    hs_status st = read_all(path, checkpoint);
+    hs_h5_unlock();
     return st;
 }

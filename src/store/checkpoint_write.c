@@ -294,11 +294,14 @@ hs_status hs_checkpoint_write(const char *dir, const hs_checkpoint *checkpoint, 
     snprintf(folder, sizeof folder, "%s/ckpt", dir);
     hs_checkpoint_name(folder, row.step, path, sizeof path);
     HS_TRY(hs_dir_make(folder));
-    HS_TRY(build_image(path, checkpoint, provenance, &image, &row.bytes));
+    hs_h5_lock();
+    hs_status st = build_image(path, checkpoint, provenance, &image, &row.bytes);
+    hs_h5_unlock();
+    HS_TRY(st);
     hs_sha256_init(&sha);
     hs_sha256_add(&sha, image, row.bytes);
     hs_sha256_hex(&sha, row.sha256);
-    hs_status st = place(folder, image, &row, keep);
+    st = place(folder, image, &row, keep);
     hs_free(image);
     return st;
 }

@@ -1,6 +1,7 @@
 /* h5.c - files in memory, errors, and the types of our files. */
 #include "h5.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,31 @@
 static const size_t file_limit = (size_t)1 << 36;
 
 /* ---- errors ------------------------------------------------------------------------------------------------------------------------ */
+
+/* The one piece of process-wide state here: HDF5 itself is one per process. */
+static pthread_mutex_t lock;
+static pthread_once_t lock_once = PTHREAD_ONCE_INIT;
+
+static void lock_create(void)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
+void hs_h5_lock(void)
+{
+    pthread_once(&lock_once, lock_create);
+    pthread_mutex_lock(&lock);
+    hs_h5_quiet(); /* a thread-safe HDF5 keeps this setting per thread */
+}
+
+void hs_h5_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
 
 void hs_h5_quiet(void)
 {
@@ -24,10 +50,16 @@ static herr_t innermost(unsigned n, const H5E_error2_t *error, void *text)
     return 0;
 }
 
+/* The core driver wants that no file of the image's name exists; below an ordinary file none can. Taken off again for messages. */
+static const char image_suffix[] = "/image";
+
 const char *hs_h5_path(hid_t object, char *path, size_t capacity)
 {
     if (object < 0 || H5Fget_name(object, path, capacity) < 0)
         snprintf(path, capacity, "HDF5 file");
+    size_t length = strlen(path), tail = sizeof image_suffix - 1;
+    if (length > tail && strcmp(path + length - tail, image_suffix) == 0)
+        path[length - tail] = '\0';
     return path;
 }
 
@@ -131,11 +163,13 @@ hs_status hs_h5_open_image(const char *path, const void *image, size_t bytes, bo
 {
     hid_t fapl = -1;
     hs_status st = HS_OK;
+    char name[4200];
+    snprintf(name, sizeof name, "%s%s", path, image_suffix);
     hs_h5_quiet();
     HS_TRY(memory_access(&fapl));
     /* The library copies the image and never writes through this pointer. */
     H5_TRY_GOTO(st, -1, H5Pset_file_image(fapl, (void *)(uintptr_t)image, bytes), done);
-    hid_t id = H5Fopen(path, writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, fapl);
+    hid_t id = H5Fopen(name, writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, fapl);
     if (id < 0)
         st = hs_fail(HS_EINPUT, "%s: not a readable HDF5 file (%zu bytes): damaged, cut short, or of another kind", path, bytes);
     else
@@ -187,7 +221,7 @@ hs_status hs_h5_expect(hid_t file, const char *kind)
 size_t hs_h5_type_bytes(hs_h5_type type)
 {
     static const size_t bytes[HS_H5_TYPES] = {[HS_H5_U8] = 1,  [HS_H5_I32] = 4,  [HS_H5_I64] = 8,   [HS_H5_U64] = 8,     [HS_H5_F32] = 4,
-                                              [HS_H5_F64] = 8, [HS_H5_C64] = 8,  [HS_H5_C128] = 16, [HS_H5_TEXT64] = 64, [HS_H5_TEXT256] = 256};
+                                              [HS_H5_F64] = 8, [HS_H5_C64] = 8,  [HS_H5_C128] = 16, [HS_H5_TEXT] = 16};
     return bytes[type];
 }
 
@@ -204,11 +238,11 @@ static hs_status complex_type(hid_t part, hid_t *id)
     return HS_OK;
 }
 
-static hs_status text_type(size_t bytes, H5T_str_t padding, hid_t *id)
+static hs_status text_type(hid_t *id)
 {
     hid_t text = H5Tcopy(H5T_C_S1);
     H5_TRY(-1, text);
-    if (H5Tset_size(text, bytes) < 0 || H5Tset_strpad(text, padding) < 0 || H5Tset_cset(text, H5T_CSET_UTF8) < 0) {
+    if (H5Tset_size(text, H5T_VARIABLE) < 0 || H5Tset_cset(text, H5T_CSET_UTF8) < 0) {
         H5Tclose(text);
         return hs_h5_fail_at(__FILE__, __LINE__, -1, "H5Tset_size");
     }
@@ -228,8 +262,7 @@ hs_status hs_h5_type_open(hs_h5_type type, bool memory, hid_t *id)
     case HS_H5_F64: base = memory ? H5T_NATIVE_DOUBLE : H5T_IEEE_F64LE; break;
     case HS_H5_C64: return complex_type(memory ? H5T_NATIVE_FLOAT : H5T_IEEE_F32LE, id);
     case HS_H5_C128: return complex_type(memory ? H5T_NATIVE_DOUBLE : H5T_IEEE_F64LE, id);
-    case HS_H5_TEXT64: return text_type(64, H5T_STR_NULLPAD, id);
-    case HS_H5_TEXT256: return text_type(256, H5T_STR_NULLPAD, id);
+    case HS_H5_TEXT: return text_type(id);
     default: return hs_fail(HS_EINTERNAL, "unknown HDF5 type %d", (int)type);
     }
     H5_TRY(-1, *id = H5Tcopy(base));

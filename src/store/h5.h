@@ -30,6 +30,10 @@ hs_status hs_h5_fail_at(const char *file, int line, hid_t where, const char *cal
         }                                                                    \
     } while (0)
 
+/* HDF5 may be built without thread safety, and the prefetch thread reads data sets while rank 0 writes: every public call of this room that touches
+ * HDF5 holds this lock (recursive) while it does. Also silences HDF5 in the calling thread. */
+void hs_h5_lock(void);
+void hs_h5_unlock(void);
 void hs_h5_quiet(void);   /* this thread: HDF5 prints no error stacks of its own */
 void hs_h5_drop(hid_t id); /* close whatever ID is; negative is fine */
 const char *hs_h5_path(hid_t object, char *path, size_t capacity); /* name of the file that holds OBJECT */
@@ -55,7 +59,7 @@ enum { HS_H5_MAJOR = 1, HS_H5_MINOR = 0 };
 typedef enum hs_h5_type {
     HS_H5_SAME, HS_H5_U8, HS_H5_I32, HS_H5_I64, HS_H5_U64, HS_H5_F32, HS_H5_F64,
     HS_H5_C64, HS_H5_C128,       /* {r, i}: what h5py makes of complex64 and complex128 */
-    HS_H5_TEXT64, HS_H5_TEXT256, /* UTF-8, fixed width, padded with zeros */
+    HS_H5_TEXT,                  /* UTF-8 of variable length, char * in memory; written for people, never read back by us (netCDF-C crashes on fixed length) */
     HS_H5_TYPES
 } hs_h5_type;
 size_t hs_h5_type_bytes(hs_h5_type type);

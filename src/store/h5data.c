@@ -60,7 +60,8 @@ static hs_status creation_list(hid_t group, const hs_h5_spec *spec, hid_t *plist
         H5_TRY_GOTO(st, group, H5Pset_shuffle(id), fail);
         H5_TRY_GOTO(st, group, H5Pset_deflate(id, 1), fail);
     }
-    H5_TRY_GOTO(st, group, H5Pset_fletcher32(id), fail);
+    if (spec->type != HS_H5_TEXT) /* texts lie in a heap, out of reach of filters */
+        H5_TRY_GOTO(st, group, H5Pset_fletcher32(id), fail);
     *plist = id;
     return HS_OK;
 fail:

@@ -111,7 +111,7 @@ static hs_status check_type(hid_t data, const char *name, hs_h5_shape *shape)
     shape->bytes = H5Tget_size(stored);
     shape->integer = kind == H5T_INTEGER;
     shape->type = HS_H5_SAME;
-    for (int t = HS_H5_U8; t < HS_H5_TYPES; t++)
+    for (int t = HS_H5_U8; t < HS_H5_TEXT; t++)
         if (same_type(stored, (hs_h5_type)t))
             shape->type = (hs_h5_type)t;
     bool plain = (kind == H5T_INTEGER || kind == H5T_FLOAT) && shape->bytes >= 1 && shape->bytes <= 8;

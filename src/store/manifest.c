@@ -171,10 +171,12 @@ static hs_status digest_row(const char *folder, int64_t step, hs_manifest_row *r
     row->error = NAN;
     /* Only what opens is adopted: a digest would make a torn file look sound. */
     hid_t file = -1;
+    hs_h5_lock();
     hs_status st = hs_h5_open_image(path, data, row->bytes, false, &file);
     if (st == HS_OK)
         st = hs_h5_expect(file, HS_FORMAT_CHECKPOINT);
     hs_h5_drop(file);
+    hs_h5_unlock();
     hs_free(data);
     return st;
 }
