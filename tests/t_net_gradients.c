@@ -1,7 +1,7 @@
 /* t_net_gradients.c - every layer and every arm: analytic gradients against central differences in double on ref, relative error below 1e-6.
  *
  * Differences are Richardson's R(h) = (4 D(h) - D(2h))/3. Where R(h) and R(2h) disagree, ReLU or max pooling has a kink in between: such an
- * element is left out, and most must stay (a threshold on the spectrum has a kink per bin and sample). Whatever is random follows a printed seed. */
+ * element is left out. One activation that happens to lie at its kink spoils most elements: then the net is drawn again. Whatever is random follows a printed seed. */
 #include <math.h>
 
 #include "net_fixture.h"
@@ -27,13 +27,14 @@ static void compare(tally *t, const double d[3], double analytic, double scale)
     t->norm += numeric * numeric;
 }
 
-/* SCALE: gradients so small beside the others of the net are rounding noise (a bias in front of batch normalisation is exactly 0). */
-static void judge(const tally *t, const char *notation, const char *what, double scale)
+/* False if too much had to be left out. SCALE: gradients so small beside the others of the net are rounding noise (a bias in front of batch normalisation is exactly 0). */
+static bool judge(const tally *t, const char *notation, const char *what, double scale)
 {
     double error = sqrt(t->difference) / (sqrt(t->norm) + 1e-3 * scale);
-    if (error > limit || t->left_out * 2 > t->used + 4)
+    if (error > limit)
         fail_msg("%s: %s: relative error %.3g over %d elements, %d left out (seed %llu)", notation, what, error, t->used, t->left_out,
                  (unsigned long long)test_seed());
+    return t->left_out * 5 <= t->used;
 }
 
 static double root_mean_square(const double *g, size_t count)
@@ -56,9 +57,10 @@ static double difference_of_param(fixture *f, double *p, double h)
 }
 
 /* At most 60 elements of each tensor, spread over it. */
-static void check_params(fixture *f, const double *gradient, const char *notation)
+static bool check_params(fixture *f, const double *gradient, const char *notation)
 {
     int count = 0;
+    bool enough = true;
     const hs_param *param = hs_net_params(f->net, &count);
     double scale = root_mean_square(gradient, hs_net_params_count(f->net));
     for (int i = 0; i < count; i++) {
@@ -74,8 +76,9 @@ static void check_params(fixture *f, const double *gradient, const char *notatio
             compare(&t, d, gradient[param[i].offset + j], own);
         }
         snprintf(what, sizeof what, "%s.%s", param[i].layer, param[i].name);
-        judge(&t, notation, what, scale);
+        enough = judge(&t, notation, what, scale) && enough;
     }
+    return enough;
 }
 
 /* Samples are floats: h is a power of two, so that x + h is exact. */
@@ -90,7 +93,7 @@ static double difference_of_input(fixture *f, float *x, double h)
     return (up - down) / (2 * h);
 }
 
-static void check_input(fixture *f, const double *dx, size_t count, const char *notation)
+static bool check_input(fixture *f, const double *dx, size_t count, const char *notation)
 {
     tally t = {0};
     double scale = root_mean_square(dx, count);
@@ -101,7 +104,7 @@ static void check_input(fixture *f, const double *dx, size_t count, const char *
             d[k] = difference_of_input(f, f->x + i, h_input * (1 << k));
         compare(&t, d, dx[i], scale);
     }
-    judge(&t, notation, "input", scale);
+    return judge(&t, notation, "input", scale);
 }
 
 /* Random offsets in place of the constants, so that thresholds, gamma and beta are not at special points. */
@@ -120,8 +123,8 @@ static void shake(fixture *f)
         }
 }
 
-/* DOMAINS: domains drawn at random instead of the planner's. */
-static void check_net(const char *notation, hs_shape in, const hs_net_options *options, bool domains)
+/* False if too many elements met kinks. DOMAINS: domains drawn at random instead of the planner's. */
+static bool check_once(const char *notation, hs_shape in, const hs_net_options *options, bool domains)
 {
     fixture f;
     char forced[2048];
@@ -146,11 +149,21 @@ static void check_net(const char *notation, hs_shape in, const hs_net_options *o
     OK(hs_net_backward(f.net, f.stream, &f.pass));
     fixture_read(&f, hs_net_gradients(f.net), count, gradient);
     OK(hs_net_input_gradient(f.net, f.stream, f.n, dx));
-    check_params(&f, gradient, notation);
-    check_input(&f, dx, inputs, notation);
+    bool enough = check_params(&f, gradient, notation);
+    enough = check_input(&f, dx, inputs, notation) && enough;
     hs_free(gradient);
     hs_free(dx);
     fixture_destroy(&f);
+    return enough;
+}
+
+static void check_net(const char *notation, hs_shape in, const hs_net_options *options, bool domains)
+{
+    hs_net_options own = *options;
+    for (own.seed = test_seed(); own.seed < test_seed() + 8; own.seed++)
+        if (check_once(notation, in, &own, domains))
+            return;
+    fail_msg("%s: kinks everywhere, 8 times", notation);
 }
 
 static const char *const arms[] = {"spatial", "spectral", "half-raw", "full-complex", "rotation", "spectral3d"};
