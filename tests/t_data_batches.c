@@ -1,6 +1,9 @@
 /* t_data_batches.c - which samples form which batch, on how many ranks ever; prefetch; no allocation on the step path. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "data_files.h"
@@ -52,11 +55,13 @@ enum { SIZE = 6 };
 
 typedef struct counting_set {
     hs_dataset base;
-    int64_t broken; /* this sample cannot be read */
+    int64_t broken;   /* this sample cannot be read */
+    pthread_t reader; /* who read last */
 } counting_set;
 
 static hs_status counting_read(hs_dataset *set, const int64_t *indices, int count, float *pixels, int32_t *labels)
 {
+    ((counting_set *)set)->reader = pthread_self();
     for (int i = 0; i < count; i++) {
         if (indices[i] == ((counting_set *)set)->broken)
             return hs_fail(HS_EINPUT, "sample %lld is broken", (long long)indices[i]);
@@ -71,7 +76,7 @@ static const hs_dataset_ops counting_ops = {.kind = "counting", .read = counting
 
 static counting_set counting(int64_t count)
 {
-    return (counting_set){{.ops = &counting_ops, .count = count, .classes = 1, .shape = {2, 3, 1}}, -1};
+    return (counting_set){{.ops = &counting_ops, .count = count, .classes = 1, .shape = {2, 3, 1}}, .broken = -1};
 }
 
 static hs_batcher *make(counting_set *set, int capacity, bool shuffle, bool prefetch)
@@ -200,6 +205,22 @@ static void test_prefetch(void **state)
     hs_batcher_destroy(&plain);
 }
 
+/* The work is really done by the other thread. */
+static void test_prefetch_reads_ahead(void **state)
+{
+    counting_set set = counting(64);
+    hs_batcher *b = make(&set, 8, true, true);
+    const float *x;
+    const int32_t *label;
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(hs_batcher_get(b, i / 8, i % 8 * 8, 8, &x, &label), HS_OK);
+        assert_int_equal(pthread_equal(set.reader, pthread_self()) != 0, i == 0); /* get has waited for the reader */
+        hs_batcher_hint(b, (i + 1) / 8, (i + 1) % 8 * 8, 8);
+    }
+    hs_batcher_destroy(&b);
+}
+
 static void test_broken_sample(void **state)
 {
     (void)state;
@@ -275,7 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arithmetic), cmocka_unit_test(test_epochs),        cmocka_unit_test(test_shuffle_differs),
         cmocka_unit_test(test_prefetch),   cmocka_unit_test(test_broken_sample), cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_no_allocation),
+        cmocka_unit_test(test_prefetch_reads_ahead), cmocka_unit_test(test_no_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

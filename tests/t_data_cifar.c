@@ -1,5 +1,7 @@
 /* t_data_cifar.c - small files in exactly the format of CIFAR-10's and CIFAR-100's binary versions. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 
 #include "data_files.h"
 

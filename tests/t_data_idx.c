@@ -1,5 +1,7 @@
 /* t_data_idx.c - IDX files, good and damaged. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 
 #include "data_files.h"
 

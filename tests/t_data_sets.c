@@ -1,5 +1,7 @@
 /* t_data_sets.c - synthetic sets, the split into training and validation, and normalisation against plain loops. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 
 #include <math.h>
 
