@@ -110,6 +110,7 @@ static hs_status write_shown(hid_t group, const hs_param *p, hs_real real, const
     const char *scale[] = {"out_channel", "in_channel", spectral ? "ky" : "y", spectral ? "kx" : "x"};
     memcpy(spec.scale, scale, sizeof scale);
     spec.type = hs_h5_real(real);
+    HS_TRY(need_axes(group, p));
     if (spectral) {
         spec.dim[3] = (hsize_t)(p->kw / 2 + 1);
         spec.type = real == HS_F64 ? HS_H5_C128 : HS_H5_C64;
