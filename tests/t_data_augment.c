@@ -135,11 +135,10 @@ static double turn(double from, double to)
 }
 
 /* In every sample all pixels turn by the same hue, and keep saturation and value. */
-static void test_hue(void **state)
+static void check_hue(double reach)
 {
     double least = 1, most = -1;
-    (void)state;
-    fetch(&(hs_augment){.hue = 0.1}, 3, 0, 50, true, a);
+    fetch(&(hs_augment){.hue = reach}, 3, 0, 50, true, a);
     for (int64_t i = 0; i < SAMPLES; i++) {
         double by = NAN;
         for (int k = 0; k < H * W; k++) {
@@ -154,11 +153,18 @@ static void test_hue(void **state)
                 by = turn(p[0], q[0]);
             assert_true(fabs(turn(p[0], q[0]) - by) < 1e-4);
         }
-        assert_true(fabs(by) <= 0.1 + 1e-4);
+        assert_true(fabs(by) <= reach + 1e-4);
         least = fmin(least, by);
         most = fmax(most, by);
     }
-    assert_true(least < -0.095 && most > 0.095);
+    assert_true(least < -0.95 * reach && most > 0.95 * reach);
+}
+
+static void test_hue(void **state)
+{
+    (void)state;
+    check_hue(0.1);
+    check_hue(0.49);
 }
 
 /* Saturation and value of all pixels of a sample are multiplied by the same numbers, up to the largest legal value. */
@@ -198,6 +204,9 @@ static void test_misuse(void **state)
     (void)state;
     assert_int_equal(hs_batcher_create(&set, &options, &made), HS_EUSAGE);
     assert_non_null(strstr(hs_fail_text(), "augment.shift = 5"));
+    augment = (hs_augment){.hue = 0.6};
+    assert_int_equal(hs_batcher_create(&set, &options, &made), HS_EUSAGE);
+    assert_non_null(strstr(hs_fail_text(), "augment.hue = 0.6"));
     augment = (hs_augment){.saturation = 0.1};
     set.shape.c = 1;
     assert_int_equal(hs_batcher_create(&set, &options, &made), HS_EUSAGE);

@@ -1,5 +1,4 @@
 /* augment.c - random changes of one sample, each a pure function of (seed, epoch, sample): translation, flip, HSV jitter (section 5.2 of the paper). */
-#include <math.h>
 #include <string.h>
 
 #include "data_impl.h"
@@ -9,10 +8,13 @@ enum { DRAW_MOVE = 0, DRAW_FLIP = 1, DRAW_COLOUR = 2 };
 
 hs_status hs_augment_check(const hs_augment *a, hs_shape shape)
 {
-    int least = shape.h < shape.w ? shape.h : shape.w;
-    if (a->shift < 0 || a->crop < 0 || a->shift + a->crop >= least)
+    int side = shape.h < shape.w ? shape.h : shape.w;
+    if (a->shift < 0 || a->crop < 0 || a->shift + a->crop >= side)
         return hs_fail(HS_EUSAGE, "augment.shift = %d and augment.crop = %d would move %d x %d images out of sight; their sum must be under %d", a->shift,
-                       a->crop, shape.h, shape.w, least);
+                       a->crop, shape.h, shape.w, side);
+    if (!(a->hue >= 0 && a->hue <= 0.5 && a->saturation >= 0 && a->saturation <= 1 && a->value >= 0 && a->value <= 1))
+        return hs_fail(HS_EUSAGE, "augment.hue = %g must lie in 0 to 0.5 turns, augment.saturation = %g and augment.value = %g in 0 to 1", a->hue,
+                       a->saturation, a->value);
     if ((a->hue > 0 || a->saturation > 0 || a->value > 0) && shape.c != 3)
         return hs_fail(HS_EUSAGE, "augment.hue, .saturation and .value need images with 3 channels, these have %d; set them to 0", shape.c);
     return HS_OK;
@@ -56,22 +58,34 @@ static void flip(hs_shape s, float *x)
             }
 }
 
-/* Smith's hexcone model (Color gamut transform pairs, SIGGRAPH 1978), hue in turns. Channel k of (hue, saturation, value) is
- * v - v s clamp(min(t, 4 - t), 0, 1) with t = (k + 6 hue) mod 6 and k = 5, 3, 1 for r, g, b. */
-static void jitter_pixel(float p[3], double hue, double saturation, double value, float top)
+/* Plain comparisons: fminf and fmaxf are calls, for the sake of NaN. */
+static inline float least(float a, float b)
 {
-    double r = p[0], g = p[1], b = p[2];
-    double v = fmax(r, fmax(g, b)), range = v - fmin(r, fmin(g, b)), h = 0;
+    return a < b ? a : b;
+}
+
+static inline float most(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+/* Smith's hexcone model (Color gamut transform pairs, SIGGRAPH 1978), hue in sixths of a turn. Channel k of (hue, saturation, value) is
+ * v - v s clamp(min(t, 4 - t), 0, 1) with t = (k + hue) mod 6 and k = 5, 3, 1 for r, g, b. */
+static void jitter_pixel(float p[3], float hue, float saturation, float value, float top)
+{
+    float r = p[0], g = p[1], b = p[2];
+    float v = most(r, most(g, b)), range = v - least(r, least(g, b)), h = 0;
     if (!(v > 0))
         return;
     if (range > 0)
-        h = v == r ? (g - b) / range : v == g ? 2 + (b - r) / range : 4 + (r - g) / range;
-    double s = fmin(range / v * saturation, 1);
-    v = fmin(v * value, top);
-    h += 6 * hue;
+        h = v == r ? (g - b) / range : v == g ? 2 + (b - r) / range : 4 + (r - g) / range; /* -1 .. 5 */
+    float s = least(range / v * saturation, 1);
+    v = least(v * value, top);
+    h += hue + 6; /* 2 .. 14 with the half turn each way that the key allows */
     for (int i = 0; i < 3; i++) {
-        double t = fmod(5 - 2 * i + h + 12, 6);
-        p[i] = (float)(v - v * s * fmax(0, fmin(fmin(t, 4 - t), 1)));
+        float t = h + (float)(5 - 2 * i); /* 3 .. 19 */
+        t -= t >= 12 ? (t >= 18 ? 18 : 12) : t >= 6 ? 6 : 0;
+        p[i] = v - v * s * most(0, least(least(t, 4 - t), 1));
     }
 }
 
@@ -86,7 +100,8 @@ void hs_augment_apply(const hs_augment *a, hs_shape shape, uint64_t seed, int64_
         flip(shape, x);
     if (a->hue > 0 || a->saturation > 0 || a->value > 0) {
         hs_words r = hs_random(seed, HS_DRAW_AUGMENT, e, DRAW_COLOUR, (uint64_t)sample);
-        double hue = spread(r.w[0], a->hue), saturation = 1 + spread(r.w[1], a->saturation), value = 1 + spread(r.w[2], a->value);
+        float hue = (float)(6 * spread(r.w[0], a->hue)), saturation = (float)(1 + spread(r.w[1], a->saturation));
+        float value = (float)(1 + spread(r.w[2], a->value));
         for (size_t i = 0; i < (size_t)shape.h * (size_t)shape.w; i++)
             jitter_pixel(x + 3 * i, hue, saturation, value, top);
     }
