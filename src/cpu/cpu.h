@@ -1,0 +1,45 @@
+/* cpu.h - what the files of the CPU backend share: the device, and work split among threads. */
+#ifndef HS_CPU_H
+#define HS_CPU_H
+
+#include "hs_backend.h"
+#include "kernels.h"
+
+typedef struct hs_cpu_device {
+    hs_device base; /* first: an hs_device pointer is one to this */
+    const hs_cpu_kernels *kernels;
+} hs_cpu_device;
+
+static inline const hs_cpu_device *hs_cpu_of(const hs_stream *s)
+{
+    return (const hs_cpu_device *)s->device;
+}
+
+/* Channels [first, first + width) of block INDEX when CP padded channels are cut into panels of 48, 32 and 16: as many 48s as leave no rest of
+ * 16 (64 = 32 + 32). Returns false behind the last. */
+bool hs_cpu_panel(int cp, int index, int *first, int *width);
+int hs_cpu_panels(int cp);
+
+/* Part INDEX of COUNT in which [0, total) is cut, borders at multiples of GRAIN. */
+typedef struct hs_cpu_range {
+    size_t first, last;
+} hs_cpu_range;
+hs_cpu_range hs_cpu_part(size_t total, size_t grain, int index, int count);
+
+static inline size_t hs_cpu_line(size_t bytes) /* rounded up to whole lines of 64 bytes */
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+extern const hs_device_ops hs_cpu_device_ops;
+extern const hs_gemm_ops hs_cpu_gemm_ops;
+extern const hs_transform_ops hs_cpu_transform_ops;
+extern const hs_conv_ops hs_cpu_conv_ops;
+extern const hs_pool_ops hs_cpu_pool_ops;
+extern const hs_element_ops hs_cpu_element_ops;
+extern const hs_norm_ops hs_cpu_norm_ops;
+extern const hs_loss_ops hs_cpu_loss_ops;
+extern const hs_optim_ops hs_cpu_optim_ops;
+extern const hs_backend hs_backend_cpu;
+
+#endif

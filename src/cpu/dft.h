@@ -1,0 +1,31 @@
+/* dft.h - planes of real numbers to and from half spectra, all channels of a pixel side by side.
+ *
+ * A plane [h][w] is zero-padded to a grid [ph][pw] (both may be equal). The spectrum is in orthonormal coordinates over the unique bins of the
+ * grid, in hs_spectrum.h's order: bin u of sample i at at + u*bin + i*sample, re first, im IM numbers later. Inverse = transpose = forward
+ * cut to the plane. */
+#ifndef HS_CPU_DFT_H
+#define HS_CPU_DFT_H
+
+#include "cpu.h"
+
+typedef struct hs_cpu_dft hs_cpu_dft;
+
+typedef struct hs_cpu_spectrum {
+    float *at;
+    ptrdiff_t bin, sample, im;
+} hs_cpu_spectrum;
+
+hs_status hs_cpu_dft_plan(const hs_cpu_device *device, int h, int w, int ph, int pw, int c, hs_cpu_dft **out);
+void hs_cpu_dft_destroy(hs_cpu_dft **plan);
+size_t hs_cpu_dft_scratch_bytes(const hs_cpu_dft *plan); /* of all threads; aligned to 64 bytes */
+int hs_cpu_dft_bins(const hs_cpu_dft *plan);
+double hs_cpu_dft_flops(const hs_cpu_dft *plan); /* of one plane of one channel */
+/* First bin of column v (0 <= v <= pw/2), and whether it is its own mirror (rows 0 .. ph/2 only). */
+int hs_cpu_dft_column(const hs_cpu_dft *plan, int v, bool *self);
+
+/* X [n][h][w][c]. With IM a multiple of HS_CPU_PAD rows are written whole, channels c .. padded being zero; otherwise IM = c exactly. */
+void hs_cpu_dft_forward(const hs_cpu_dft *plan, int n, const float *x, hs_cpu_spectrum spectrum, void *scratch);
+/* BIAS [c padded with zeros to HS_CPU_PAD], or NULL. */
+void hs_cpu_dft_inverse(const hs_cpu_dft *plan, int n, hs_cpu_spectrum spectrum, const float *bias, float *x, void *scratch);
+
+#endif

@@ -1,0 +1,104 @@
+/* kernels.h - the inner loops of the CPU backend, one table per instruction set (AVX-512, AVX2, plain), chosen when a device is opened.
+ *
+ * Kernels run on the calling thread and know nothing of plans. Rows of vectors ("panels") are a multiple of HS_CPU_PAD floats wide, so no kernel
+ * has a column remainder; whoever has odd channel counts pads them with zeros (hs_cpu_pad). */
+#ifndef HS_CPU_KERNELS_H
+#define HS_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    HS_CPU_PAD = 16,   /* floats in a 64-byte line: every padded channel count is a multiple */
+    HS_CPU_PANEL = 48, /* widest panel of a product: 3 vectors of AVX-512, so that an 8 x 48 tile fills 24 of its 32 registers */
+};
+
+static inline int hs_cpu_pad(int c)
+{
+    return (c + HS_CPU_PAD - 1) / HS_CPU_PAD * HS_CPU_PAD;
+}
+
+/* One frequency of a convolution, one panel of its out-channels, as three real products (Karatsuba):
+ *   t = (xr + xi) w1,  yr = t + xi w2,  yi = t + xr w3   with  w1 = wr, w2 = -(wr + wi), w3 = wi - wr
+ * x [rows][xr: k | xi at x_im], xs = xr + xi [rows][k]; w1 w2 w3 [k][width]; y [rows][yr: width | yi at y_im]. */
+typedef struct hs_cpu_bin {
+    int rows, k, width;
+    const float *x, *xs;
+    ptrdiff_t x_row, x_im, xs_row;
+    const float *w1, *w2, *w3;
+    float *y;
+    ptrdiff_t y_row, y_im;
+} hs_cpu_bin;
+
+/* Filter spectra of column v of a half spectrum; see conv_filter.c for the parity planes. R = floor(side/2) of each axis. */
+typedef struct hs_cpu_filter {
+    int ry, rx, width;
+    const float *cos_x, *sin_x; /* [rx]: of column v, j = 1 .. rx */
+} hs_cpu_filter;
+
+/* hs_update in the kernels' own terms. */
+typedef struct hs_cpu_step {
+    float lr, decay, scale, momentum, beta1, beta2, epsilon;
+    float rate, root; /* lr / correction1 and 1 / sqrt(correction2) */
+    bool nesterov;
+} hs_cpu_step;
+
+typedef struct hs_cpu_kernels {
+    const char *name;
+
+    /* C [m][n] = A B (+ C if ADD), A(i,k) at a[i*ai + k*ak], B and C row-major; n a multiple of HS_CPU_PAD. */
+    void (*product)(int m, int n, int k, const float *a, ptrdiff_t ai, ptrdiff_t ak, const float *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,
+                    bool add);
+    void (*bin)(const hs_cpu_bin *b);
+    /* out = a + b, diff = a - b (either may be NULL), over rows of WIDTH floats. */
+    void (*sums)(int rows, int width, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb, float *sum, float *diff, ptrdiff_t ldo);
+
+    /* Discrete Fourier transforms, halves of a symmetric split (dft.c). Rows of WIDTH floats, row r of x at x + r*ldx:
+     *   fold    e[0] = x[0], e[j] = x[j] + x[p-j], o[j-1] = x[j] - x[p-j], e[p/2] = x[p/2] for even p; x[r] is 0 for r >= len
+     *   unfold  x[j] = e[j] - o[j-1], x[p-j] = e[j] + o[j-1], rows r < len only; BIAS [width] added if not NULL */
+    void (*fold)(int p, int len, int width, const float *x, ptrdiff_t ldx, float *e, float *o, ptrdiff_t lde);
+    void (*unfold)(int p, int len, int width, const float *e, const float *o, ptrdiff_t lde, const float *bias, float *x, ptrdiff_t ldx);
+    /* Column of a complex transform. E [p/2+1][re width | im width], O [(p-1)/2][same]: products with the cosines and sines of the folded
+     * column. Writes bins u and p-u at out + u*ldu, re at 0, im at IM:  X(+-u) = (e.r +- o.i) + i (e.i -+ o.r).
+     * STREAM: with stores that bypass the cache. */
+    void (*join)(int p, int width, const float *e, const float *o, float *out, ptrdiff_t ldu, ptrdiff_t im, bool stream);
+    /* Its transpose: e[u] = X(u) + X(-u), o[u-1] = X(u) - X(-u). */
+    void (*split)(int p, int width, const float *in, ptrdiff_t ldu, ptrdiff_t im, float *e, float *o);
+    /* z[y] = (a.r - b.i) + i (a.i + b.r), z[p-y] = (a.r + b.i) + i (a.i - b.r), rows y < len. */
+    void (*unfold_complex)(int p, int len, int width, const float *a, const float *b, float *z);
+
+    /* Filter spectra. PLANES [ci][(2ry+1)(2rx+1)][width] -> G [ci][2ry+1][re width | im width] for one column. */
+    void (*filter_column)(const hs_cpu_filter *f, int ci, const float *planes, float *g);
+    /* G -> the three planes of +u and, unless MINUS is NULL, of -u; COS, SIN [ry] of u. W [3][ci][width]. */
+    void (*filter_bin)(const hs_cpu_filter *f, int ci, const float *g, const float *cos_u, const float *sin_u, float *plus, float *minus);
+    /* Transposes. K [3][ci][width]: k1, k2, k3 of the gradient's three products; zr = k1 - k2, zi = k3 - k1. Adds to G. */
+    void (*filter_bin_adjoint)(const hs_cpu_filter *f, int ci, const float *plus, const float *minus, const float *cos_u, const float *sin_u,
+                               float *g);
+    /* Adds to PLANES. */
+    void (*filter_column_adjoint)(const hs_cpu_filter *f, int ci, const float *g, float *planes);
+
+    /* kernels_loops.h: ranges of a slab, rows of channels. */
+    void (*sgd)(const hs_cpu_step *u, size_t count, float *p, const float *g, float *m); /* m may be NULL */
+    void (*adam)(const hs_cpu_step *u, size_t count, float *p, const float *g, float *m, float *v);
+    double (*dot)(size_t count, const float *x, const float *y);              /* sum x y, summed in double */
+    double (*distance)(size_t count, const float *x, const float *y);         /* sum (x - y)^2 */
+    /* One window cell after the other over C channels: where x > best (or x is NaN and best is not), best = x and arg = CELL. */
+    void (*max_cell)(int c, const float *x, int cell, float *best, uint8_t *arg);
+    void (*max_cell_adjoint)(int c, const float *dy, const uint8_t *arg, int cell, float *dx); /* dx += dy where arg = CELL */
+    void (*add_scaled)(int c, float factor, const float *x, float *y);        /* y += factor x */
+    void (*moments)(size_t rows, int c, int width, const float *x, double *sum, double *square);
+    void (*moments_adjoint)(size_t rows, int c, int width, const float *x, const float *dy, const float *mean, const float *rstd, double *sum,
+                            double *product);
+} hs_cpu_kernels;
+
+extern const hs_cpu_kernels hs_cpu_kernels_plain;
+#if defined(__x86_64__)
+extern const hs_cpu_kernels hs_cpu_kernels_avx2, hs_cpu_kernels_avx512;
+#endif
+
+/* The best table that this processor can run. NAME (NULL: the best) asks for one: "avx512", "avx2", "plain"; NULL is returned if it is
+ * unknown or cannot run here. */
+const hs_cpu_kernels *hs_cpu_kernels_find(const char *name);
+
+#endif

@@ -1,0 +1,20 @@
+/* kernels_avx2.c - kernels for processors with AVX2 and FMA: 8 lanes, 16 registers, tiles of 4 x 24, 6 x 16, 6 x 8. */
+#if defined(__x86_64__)
+#pragma GCC target("avx2,fma")
+#include <immintrin.h>
+#define HS_LANES 8
+#define HS_KERNELS hs_cpu_kernels_avx2
+#define HS_KERNELS_NAME "avx2"
+#define TILE_WIDE 3
+#define TILE_MID 2
+#define MAX_WIDE 4
+#define MAX_MID 6
+#define MAX_ONE 6
+#define ROWS_WIDE ROWS_4
+#define ROWS_MID ROWS_6
+#define ROWS_ONE ROWS_6
+#define PUT(stream, p, v) ((stream) ? _mm256_stream_ps((p), (__m256)(v)) : STORE((p), (v)))
+#include "kernels_body.h"
+#else
+typedef int hs_cpu_no_avx2; /* a file must declare something */
+#endif
