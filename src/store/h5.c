@@ -1,4 +1,5 @@
 /* h5.c - files in memory, errors, and the types of our files. */
+#define _XOPEN_SOURCE 700 /* recursive mutexes */
 #include "h5.h"
 
 #include <pthread.h>
