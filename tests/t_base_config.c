@@ -115,7 +115,7 @@ static const struct {
     {"batch = 12.5", "fashion.conf:1: batch = 12.5: not a whole number; write digits only, e.g. batch = 128"},
     {"batch = 0", "fashion.conf:1: batch = 0 is out of range: 1 to 1000000000 samples"},
     {"seed = 9223372036854775808", "fashion.conf:1: seed = 9223372036854775808 is out of range: 0 to 9.223372036854776e+18"},
-    {"optimizer = adm", "fashion.conf:1: optimizer = adm: no such choice; did you mean 'adam'?; choose one of sgd|momentum|nesterov|adam|adamw"},
+    {"optimizer = adm", "fashion.conf:1: optimizer = adm: no such choice; did you mean 'adam'? (sgd|momentum|nesterov|adam|adamw)"},
     {"reproducible = maybe", "fashion.conf:1: reproducible = maybe: write yes or no"},
     {"log-every = often", "fashion.conf:1: log-every = often: not an interval; write a number of steps, 0 for never, or the word epoch"},
     {"log-every = -1", "fashion.conf:1: log-every = -1 is out of range: 0 to 1e+15 steps|epoch"},

@@ -49,7 +49,7 @@ static hs_status set_choice(const subject *s, int *field)
         names[count++] = word;
     }
     near = hs_nearest(s->text, names, count);
-    return hs_fail(HS_EUSAGE, "%s: %s = %s: no such choice%s%s%s; choose one of %s", s->where, s->name, s->text, near ? "; did you mean '" : "",
+    return hs_fail(HS_EUSAGE, "%s: %s = %s: no such choice%s%s%s (%s)", s->where, s->name, s->text, near ? "; did you mean '" : "",
                    near ? near : "", near ? "'?" : "", s->key->unit);
 }
 

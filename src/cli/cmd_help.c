@@ -48,21 +48,26 @@ static bool is_family(const hs_key *key)
     return key->name[strlen(key->name) - 1] == '*';
 }
 
-/* What may stand behind the equals sign: choices, a range with its unit, or nothing for text. */
+/* "0 to 1", or only where it begins if the end is just some large number. */
+static void describe_range(const hs_key *key, const char *kind, char *text, size_t capacity)
+{
+    char low[32], high[32] = "";
+    hs_number_print(key->minimum, low, sizeof low);
+    if (key->maximum < 1e9)
+        hs_number_print(key->maximum, high, sizeof high);
+    snprintf(text, capacity, "%s%s%s%s%s%s%s", kind, *high ? " " : " from ", low, *high ? " to " : "", high, *key->unit ? " " : "", key->unit);
+}
+
+/* What may stand behind the equals sign: choices, a range with its unit, or text. */
 static void describe_values(const hs_key *key, char *text, size_t capacity)
 {
-    char low[32], high[32];
-    hs_number_print(key->minimum, low, sizeof low);
-    hs_number_print(key->maximum, high, sizeof high);
     switch (key->type) {
-    case HS_KEY_STRING: snprintf(text, capacity, "%s", *key->unit ? key->unit : "text"); break;
+    case HS_KEY_STRING: snprintf(text, capacity, "text%s%s", *key->unit ? ": " : "", key->unit); break;
     case HS_KEY_CHOICE: snprintf(text, capacity, "%s", key->unit); break;
     case HS_KEY_BOOL: snprintf(text, capacity, "yes|no"); break;
     case HS_KEY_INTERVAL: snprintf(text, capacity, "steps, 0 = never, or epoch"); break;
-    case HS_KEY_INT:
-        snprintf(text, capacity, "whole number %s to %s%s%s", low, high, *key->unit ? " " : "", key->unit);
-        break;
-    case HS_KEY_REAL: snprintf(text, capacity, "number %s to %s%s%s", low, high, *key->unit ? " " : "", key->unit); break;
+    case HS_KEY_INT: describe_range(key, "whole number", text, capacity); break;
+    case HS_KEY_REAL: describe_range(key, "number", text, capacity); break;
     }
 }
 
@@ -188,7 +193,7 @@ static hs_status unknown_topic(const char *word)
     for (int i = 0; i < keys && count < 160; i++)
         names[count++] = key[i].name;
     const char *near = hs_nearest(word, names, count);
-    return hs_fail(HS_EUSAGE, "no help on '%s'%s%s%s; `halfspec help` lists commands and topics", word, near ? "; did you mean '" : "",
+    return hs_fail(HS_EUSAGE, "no help on '%s'%s%s%s `halfspec help` lists commands and topics", word, near ? "; did you mean '" : ";",
                    near ? near : "", near ? "'?" : "");
 }
 

@@ -33,7 +33,7 @@ hs_status cli_command_find(const char *word, const cli_command **command)
         names[count++] = (*c)->name;
     }
     const char *near = hs_nearest(word, names, count);
-    return hs_fail(HS_EUSAGE, "unknown command '%s'%s%s%s; `halfspec help` lists them all", word, near ? "; did you mean '" : "", near ? near : "",
+    return hs_fail(HS_EUSAGE, "unknown command '%s'%s%s%s `halfspec help` lists them all", word, near ? "; did you mean '" : ";", near ? near : "",
                    near ? "'?" : "");
 }
 

@@ -7,7 +7,8 @@
 
 #include "cli.h"
 
-/* A command that needs no other ranks runs without MPI. If a launcher started several of us all the same, the first alone speaks. */
+/* A command that needs no other ranks runs without MPI. If a launcher started several of us all the same, the first alone speaks, and the others
+ * leave with 0: a launcher that sees a bad code may end the first before it has spoken. */
 static bool is_first_process(void)
 {
     static const char *const rank[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
@@ -71,11 +72,13 @@ static int run_collective(const cli_command *command, int *argc, char ***argv)
 static int run_alone(const cli_command *command, hs_status found, char **word, int count)
 {
     hs_comm *comm = NULL;
+    if (!is_first_process())
+        return 0;
     if (found == HS_OK)
         found = hs_comm_self(&comm);
     if (found == HS_OK)
         found = run_words(command, comm, word, count);
-    int code = is_first_process() ? cli_conclude(NULL, found) : hs_status_exit_code(found);
+    int code = cli_conclude(NULL, found);
     hs_comm_destroy(&comm);
     return code;
 }
@@ -85,16 +88,15 @@ int main(int argc, char **argv)
     const cli_command *command = &cli_help;
     hs_status found = HS_OK;
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes shall be an error of write, not our end in the middle of a step */
-    if (!is_first_process() && !freopen("/dev/null", "w", stdout))
-        return hs_status_exit_code(HS_EIO);
     if (argc < 2) {
-        cli_help_program(stderr);
-        return hs_status_exit_code(HS_EUSAGE);
+        if (is_first_process())
+            cli_help_program(stderr);
+        return is_first_process() ? hs_status_exit_code(HS_EUSAGE) : 0;
     }
     found = cli_command_find(argv[1], &command);
-    if (found == HS_OK && wants_help(argv + 2, argc - 2)) {
-        cli_help_command(command, stdout);
-        return cli_conclude(NULL, fflush(stdout) == 0 ? HS_OK : hs_fail(HS_EIO, "cannot write to standard output"));
+    if (found == HS_OK && wants_help(argv + 2, argc - 2)) { /* the same as `halfspec help COMMAND` */
+        char *name[] = {argv[1]};
+        return run_alone(&cli_help, HS_OK, name, command == &cli_help ? 0 : 1);
     }
     if (found == HS_OK && command->collective)
         return run_collective(command, &argc, &argv);
