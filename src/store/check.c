@@ -1,4 +1,6 @@
 /* check.c - `halfspec check FILE`: walks a file link by link and collects findings; one broken object does not hide the next. */
+#include "config.h"
+
 #include "check.h"
 
 #include <stdarg.h>

@@ -1,4 +1,6 @@
 /* check_files.c - what a run file and a checkpoint must hold, beyond what every file of ours must. */
+#include "config.h"
+
 #include <stdlib.h>
 #include <string.h>
 

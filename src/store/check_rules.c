@@ -1,4 +1,6 @@
 /* check_rules.c - the rules of `halfspec check`, one function each. */
+#include "config.h"
+
 #include <hdf5_hl.h>
 #include <math.h>
 #include <stdlib.h>

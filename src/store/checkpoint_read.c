@@ -1,4 +1,6 @@
 /* checkpoint_read.c - finding the newest sound checkpoint, and reading one back into slabs. */
+#include "config.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

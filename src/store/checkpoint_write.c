@@ -6,6 +6,9 @@
  *   /model/<layer>/<name>       dense weight [O,I], bias, gamma, beta, mean, var
  *   /optimizer/<layer>/<name>_m moments, in coordinates
  * Numbers are float32, or float64 where the backend computes in double. */
+#include "config.h"
+
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -247,6 +250,22 @@ done:
 
 /* ---- onto the disk: new file, MANIFEST, and only then away with the old ---------------------------------------------------------------------- */
 
+/* Temporaries of hs_file_replace that a killed run left behind: nobody else writes here. */
+static void remove_temporaries(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    char path[4400];
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        size_t length = strlen(e->d_name);
+        if (strncmp(e->d_name, ".halfspec-", 10) == 0 && length > 4 && strcmp(e->d_name + length - 4, ".tmp") == 0) {
+            snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+            unlink(path);
+        }
+    }
+    if (dir)
+        closedir(dir);
+}
+
 /* Files that MANIFEST no longer lists. Failing to remove one harms nobody: the next save tries again. */
 static void remove_unlisted(const char *folder, const hs_manifest *manifest)
 {
@@ -281,8 +300,10 @@ static hs_status place(const char *folder, const char *image, const hs_manifest_
         hs_manifest_thin(manifest, keep);
         st = hs_manifest_save(folder, manifest);
     }
-    if (st == HS_OK)
+    if (st == HS_OK) {
         remove_unlisted(folder, manifest);
+        remove_temporaries(folder);
+    }
     hs_free(manifest);
     return st;
 }

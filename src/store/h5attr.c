@@ -1,4 +1,6 @@
 /* h5attr.c - attributes: texts for people (variable length), fixed-length words and numbers that our readers read back. */
+#include "config.h"
+
 #include <string.h>
 
 #include "h5.h"

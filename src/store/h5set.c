@@ -4,6 +4,8 @@
  *                                     test part      test_images + test_labels, test/images + test/labels.
  * Images are uint8 or floats [N,H,W,C] ([N,H,W]: one channel), labels integers [N]. The number of classes is the root's attribute `classes`, else the
  * largest label of both parts plus one. Labels are read and checked when the set is opened; images are read by ranges, through HDF5's chunk cache. */
+#include "config.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

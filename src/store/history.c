@@ -3,6 +3,8 @@
  * half_spectrum holds the filters themselves, as numpy.fft.rfft2(taps, norm="ortho") would give them; the rest are statistics of ALL filters of
  * the layer. Moduli are |X| of the unitary transform over the implied full spectrum, so that a mirrored bin counts twice: they do not depend on
  * where a filter is centred. */
+#include "config.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

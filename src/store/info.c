@@ -1,4 +1,6 @@
 /* info.c - `halfspec info FILE`: what a file of ours is, in a page of text. */
+#include "config.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,11 +135,50 @@ done:
     return st;
 }
 
+/* "conv1  12 snapshots of 5x5 filters, half spectra of 16 out-channels" */
+static hs_status print_history(FILE *out, hid_t history, const char *layer)
+{
+    hid_t group = -1, data = -1;
+    hs_h5_shape steps, spectra = {0};
+    int32_t kernel[2] = {0, 0};
+    HS_TRY(hs_h5_open_group(history, layer, &group));
+    hs_status st = hs_h5_get(group, "kernel", HS_H5_I32, 2, kernel);
+    if (st == HS_OK)
+        st = hs_h5_open_data(group, "step", SIZE_MAX / 32, &data, &steps);
+    hs_h5_drop(data);
+    if (st == HS_OK && hs_h5_is_hard(group, "half_spectrum")) {
+        st = hs_h5_open_data(group, "half_spectrum", SIZE_MAX / 32, &data, &spectra);
+        hs_h5_drop(data);
+    }
+    if (st == HS_OK)
+        fprintf(out, "%-12s %zu snapshots of %dx%d filters, half spectra of %llu out-channels\n", layer, steps.count, kernel[0], kernel[1],
+                (unsigned long long)spectra.dim[1]);
+    hs_h5_drop(group);
+    return st;
+}
+
+static hs_status print_histories(FILE *out, hid_t file)
+{
+    H5G_info_t info;
+    hid_t history = -1;
+    hs_status st = HS_OK;
+    HS_TRY(hs_h5_open_group(file, "history", &history));
+    H5_TRY_GOTO(st, file, H5Gget_info(history, &info), done);
+    for (hsize_t i = 0; i < info.nlinks && st == HS_OK; i++) {
+        char layer[128];
+        H5_TRY_GOTO(st, file, H5Lget_name_by_idx(history, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, i, layer, sizeof layer, H5P_DEFAULT), done);
+        st = print_history(out, history, layer);
+    }
+done:
+    hs_h5_drop(history);
+    return st;
+}
+
 static hs_status print_run(FILE *out, hid_t file)
 {
     HS_TRY(print_table(out, file, "train", "loss"));
     HS_TRY(print_table(out, file, "eval", "error_top1"));
-    return print_groups(out, file, "history");
+    return print_histories(out, file);
 }
 
 static hs_status print_file(const char *path, FILE *out)

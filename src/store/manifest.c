@@ -2,6 +2,8 @@
  *
  * Text, one line a checkpoint, newest last:   step-00001200.h5 bytes=48211 sha256=<64 hex> error=0.0812 best
  * after a first line "halfspec-manifest 1". error=nan before the first evaluation; the word best stands on at most one line. */
+#include "config.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>

@@ -2,6 +2,8 @@
  *
  * The file lives in HDF5's core driver. Tables and scalars use chunks of a fixed size, so that rewriting a chunk that is not yet full takes its old
  * place; packed arrays write one chunk per snapshot and never touch it again: the file does not grow by being flushed. */
+#include "config.h"
+
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>

@@ -1,4 +1,6 @@
 /* snapshot.c - one row of /history/<layer>: the statistics of one layer's filters at one step. */
+#include "config.h"
+
 #include <math.h>
 #include <string.h>
 
