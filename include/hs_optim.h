@@ -36,13 +36,25 @@ typedef struct hs_plateau {
     int64_t bad;
     double scale; /* 1 at the start */
 } hs_plateau;
+/* Rate of the step that follows STEP steps already taken (0: the first). Warm-up multiplies by (STEP + 1) / warmup. step: the milestone's first
+ * step is milestone * epoch_steps. exponential: factor ^ (whole epochs). cosine: from base at the end of the warm-up to minimum at total.
+ * PLATEAU may be NULL for the other kinds. */
 double hs_schedule_rate(const hs_schedule *schedule, const hs_plateau *plateau, int64_t step);
 void hs_plateau_start(hs_plateau *plateau);
+/* Once per evaluation: after PATIENCE of them without a loss below the best, the rate is multiplied by FACTOR and counting starts anew. */
 void hs_plateau_see(const hs_schedule *schedule, hs_plateau *plateau, double loss);
 
 /* ---- penalties -------------------------------------------------------------------------------------------------------------------- */
 
 typedef enum hs_penalty_domain { HS_PENALTY_IN_SPACE, HS_PENALTY_IN_SPECTRUM } hs_penalty_domain;
+/* What is summed, W being taps or dense weights and X the implied FULL unitary spectrum of each kh x kw filter, whatever the arm:
+ *   l2           lambda/2 sum W^2, filters and dense weights; always through the gradient
+ *   sobolev      lambda/2 sum |k|^2p |X|^2, signed integer frequencies; always through the gradient
+ *   l1.spectral  lambda sum |X| (modulus) or |Re X| + |Im X| (split); l1.spatial  lambda sum |W|; filters, and for l1.spatial a named dense layer
+ * L1 steps by its proximal map after the update with step (the layer's rate) * lambda, exact zeros where the arm's coordinates are the taps or
+ * half spectra themselves; or by its subgradient before the update, which is then part of grad_norm. In half-raw and full-complex the proximal
+ * step is taken in the metric of taps (half spectra). With embed = band W are the kh x kw taps whose half spectrum is padded.
+ * Clipping scales the whole gradient, penalties in it, to norm `clip`. AdamW's decay acts on every parameter, as in its paper. */
 /* One penalty on the filters of one layer; value = weight * sum f. `mean` divides by the number of summed terms of the layer. */
 typedef struct hs_penalty {
     hs_penalty_kind kind;

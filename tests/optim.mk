@@ -9,3 +9,7 @@ t_optim_penalty_SOURCES = tests/t_optim_penalty.c tests/optim_test.h tests/spect
 t_optim_penalty_LDADD = $(test_ldadd)
 t_optim_arms_SOURCES = tests/t_optim_arms.c tests/optim_test.h tests/spectrum_test.h
 t_optim_arms_LDADD = $(test_ldadd)
+check_PROGRAMS += t_optim_net
+TESTS += t_optim_net
+t_optim_net_SOURCES = tests/t_optim_net.c tests/spectrum_test.h
+t_optim_net_LDADD = $(test_ldadd)

@@ -51,6 +51,8 @@ static hs_status unknown_layer(const hs_optim_target *target, const char *layer)
 
 static hs_status check_layers(const hs_optim_config *config, const hs_optim_target *target)
 {
+    if (config->l1_kind != HS_PENALTY_L1_SPLIT && config->l1_kind != HS_PENALTY_L1_MODULUS)
+        return hs_fail(HS_EINTERNAL, "the spectral L1 penalty is neither of the modulus nor split");
     for (int i = 0; i < config->layers; i++) {
         const hs_optim_layer *own = &config->layer[i];
         bool exists;
