@@ -1,6 +1,6 @@
 /* plan.c - which domain every edge lives in and which engine every layer uses: a shortest path over the list of layers with two states per edge.
  * A layer offers ways (domain in, domain out, engine) with estimated seconds; a transform costs what the backend says; two transforms that
- * would cancel never arise, because an edge has one domain. An edge with two readers (a residual block) is kept in space. */
+ * would cancel never arise, because an edge has one domain. An edge with two readers (a residual block) is offered in space. */
 #include <stdio.h>
 #include <string.h>
 
@@ -181,14 +181,14 @@ static hs_status insert_transform(hs_net *net, hs_node *before, int number[2], h
     return HS_OK;
 }
 
-/* An edge with several readers that its layer leaves in the spectrum: one transform for all of them. */
+/* An edge with several readers that its layer leaves in the spectrum: one transform for those that read it in space. */
 static hs_status bring_to_space(hs_net *net, hs_node *node, int number[2])
 {
     hs_node *t = NULL;
     HS_TRY(insert_transform(net, node, number, &t));
     for (int i = 1; i < net->layers; i++)
         for (int k = 0; k < net->layer[i]->inputs; k++)
-            if (net->layer[i]->input[k] == node)
+            if (net->layer[i]->input[k] == node && net->layer[i]->from == HS_SPACE)
                 net->layer[i]->input[k] = t;
     return HS_OK;
 }
