@@ -1,4 +1,4 @@
-/* t_cli_conclude.c - the end of a command on 1 and 3 ranks: what is printed how often, and the one exit code.
+/* t_cli_conclude.c - the end of a command on one and on three processes, what is printed how often, and the one exit code.
  * ranks: 1 3
  * With the word "stuck": rank 1 fails while the others wait for it in a barrier; the job must end with its message and code 74. */
 #include <string.h>

@@ -32,6 +32,6 @@ expect 2 1 "halfspec: error: unknown command 'trian'" "$HALFSPEC" trian
 expect 0 1 "# machine" "$HALFSPEC" config "$scratch/good.conf"
 expect 0 1 "library " "$HALFSPEC" version
 expect 0 1 "usage: halfspec train" "$HALFSPEC" train --help
-expect 65 1 "halfspec: error:" "$HALFSPEC" eval "$scratch/none"
+expect 65 1 "no such checkpoint or run directory" "$HALFSPEC" eval "$scratch/none"
 expect 74 1 "rank 1 on" ./t_cli_conclude stuck
 done_testing

@@ -6,6 +6,7 @@ run=$scratch/run
 cat > "$scratch/a.conf" << END
 net = C4k3 R SP4 F16 R F4
 data = synthetic:96,8,8,1,4
+device = ref
 batch = 32
 epochs = 2
 lr = 1e-2
@@ -46,7 +47,7 @@ for word in samples loss 'top-1 error' 'top-5 error' 'confusion matrix'; do
 done
 # Rows of the matrix add up to the samples, and the errors of the classes to the whole.
 sums=$(awk '/^samples/ { n = $2 } /^top-1/ { e = $3 } m && NF == 6 { for (i = 2; i < 6; i++) s += $i; d += $(NR - m + 1) } /^confusion/ { m = NR + 1 }
-    END { printf "%d %d %d", n == s, n > 0, (1 - d / s - e) ^ 2 < 1e-8 }' "$scratch/eval")
+    END { print (n == s) + 0, (n > 0) + 0, ((1 - d / s - e) ^ 2 < 1e-8) + 0 }' "$scratch/eval")
 check "the matrix adds up ($sums)" [ "$sums" = "1 1 1" ]
 "$HALFSPEC" eval "$run/ckpt/step-00000009.h5" eval.limit=10 --predictions "$scratch/p.h5" --inputs > "$scratch/eval" 2> "$scratch/err"
 code=$?

@@ -15,22 +15,20 @@ typedef struct tally {
     int files, bad;
 } tally;
 
-/* A file that breaks the rules is counted, and the next one is looked at; anything else ends the command. */
+/* The store prints a line for each finding, or one that the file is sound. A file that breaks the rules is counted, and the next one is looked at;
+ * anything else ends the command. */
 static hs_status check_file(const char *path, tally *t)
 {
     int findings = 0;
     hs_status st = hs_store_check(path, stdout, &findings);
     t->files++;
-    if (st == HS_EINPUT) {
-        printf("%s: NOT VALID%s%s\n", path, findings ? "" : ": ", findings ? "" : hs_fail_text());
-        t->bad++;
-        return HS_OK;
-    }
-    HS_TRY(st);
+    if (st != HS_EINPUT)
+        return st;
     if (findings)
-        printf("%s: valid, %d remark%s\n", path, findings, findings > 1 ? "s" : "");
+        printf("%s: not valid, %d finding%s\n", path, findings, findings > 1 ? "s" : "");
     else
-        printf("%s: valid\n", path);
+        printf("%s: not valid: %s\n", path, hs_fail_text());
+    t->bad++;
     return HS_OK;
 }
 
