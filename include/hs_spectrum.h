@@ -24,7 +24,7 @@ bool hs_bin_is_self(int h, int w, int ky, int kx);  /* k = -k modulo (h, w) */
 /* The unique bin that holds (ky, kx), any integers; *CONJ says whether it is stored as its mirror -k. CONJ may be NULL. */
 int hs_bin_index(int h, int w, int ky, int kx, bool *conj);
 void hs_bin_at(int h, int w, int u, int *ky, int *kx); /* the representative of bin U, 0 <= ky < h, 0 <= kx <= w/2 */
-/* First coordinate of bin U; the bin has one (self-conjugate) or two. */
+/* First coordinate of bin U; the bin has one (self-conjugate) or two. One past the last bin gives H*W. */
 int hs_bin_coord(int h, int w, int u);
 /* Signed frequency of index k on an axis of N: 0,1,..,-1; N/2 stays positive. */
 static inline int hs_signed_frequency(int k, int n)

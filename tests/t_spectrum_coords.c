@@ -23,6 +23,7 @@ static void check_bins(int h, int w)
         coords += self ? 1 : 2;
     }
     assert_int_equal(coords, h * w);
+    assert_int_equal(hs_bin_coord(h, w, bins), h * w);
     int self_bins = (h % 2 ? 1 : 2) * (w % 2 ? 1 : 2);
     assert_int_equal(bins, (h * w + self_bins) / 2);
 }

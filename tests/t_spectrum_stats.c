@@ -72,6 +72,19 @@ static void energy_map_rows(void **state)
     assert_small(distance(energy, expected, 12), 1e-12, "Nyquist energy");
 }
 
+/* Odd height: rows are ky = -2, -1, 0, 1, 2. The constant lies in row 2; cos(2 pi 2 y / 5) on 5x1 has X(+-2) = 5/2/sqrt5. */
+static void energy_map_rows_of_odd_height(void **state)
+{
+    (void)state;
+    double x[5], coords[5], scratch[10], energy[5];
+    for (int y = 0; y < 5; y++)
+        x[y] = 1.0 + cos(4.0 * acos(-1.0) * y / 5.0);
+    hs_plane_to_coords(5, 1, x, coords, scratch);
+    hs_energy_map(5, 1, coords, 1, energy);
+    const double expected[5] = {1.25, 0.0, 5.0, 0.0, 1.25};
+    assert_small(distance(energy, expected, 5), 1e-12, "energy");
+}
+
 /* Its sum over the full spectrum (column kx = 1 .. counted twice where it stands for a mirror) is the filters' mean square. */
 static void energy_map_keeps_parseval(void **state)
 {
@@ -149,6 +162,7 @@ int main(void)
         cmocka_unit_test(power_by_ring),
         cmocka_unit_test(power_counts_the_full_spectrum),
         cmocka_unit_test(energy_map_rows),
+        cmocka_unit_test(energy_map_rows_of_odd_height),
         cmocka_unit_test(energy_map_keeps_parseval),
         cmocka_unit_test(sparsity),
         cmocka_unit_test(histogram),
