@@ -12,3 +12,5 @@ t_data_batches_SOURCES = tests/t_data_batches.c tests/data_files.h
 t_data_batches_LDADD = $(test_ldadd) $(ZLIB_LIBS)
 t_data_augment_SOURCES = tests/t_data_augment.c tests/data_files.h
 t_data_augment_LDADD = $(test_ldadd) $(ZLIB_LIBS)
+TESTS += tests/t_data_pack.py
+EXTRA_DIST += tests/t_data_pack.py
