@@ -1,1 +1,22 @@
 # tests of train
+train_tests = t_train_ranks t_train_resume t_train_arms t_train_alloc t_train_signals t_train_nonfinite t_train_misuse t_train_eval t_train_reproducible
+check_PROGRAMS += $(train_tests)
+TESTS += $(train_tests)
+t_train_ranks_SOURCES = tests/t_train_ranks.c tests/train_fixture.h
+t_train_ranks_LDADD = $(test_ldadd)
+t_train_resume_SOURCES = tests/t_train_resume.c tests/train_fixture.h
+t_train_resume_LDADD = $(test_ldadd)
+t_train_arms_SOURCES = tests/t_train_arms.c tests/train_fixture.h
+t_train_arms_LDADD = $(test_ldadd)
+t_train_alloc_SOURCES = tests/t_train_alloc.c tests/train_fixture.h
+t_train_alloc_LDADD = $(test_ldadd)
+t_train_signals_SOURCES = tests/t_train_signals.c tests/train_fixture.h
+t_train_signals_LDADD = $(test_ldadd)
+t_train_nonfinite_SOURCES = tests/t_train_nonfinite.c tests/train_fixture.h
+t_train_nonfinite_LDADD = $(test_ldadd)
+t_train_misuse_SOURCES = tests/t_train_misuse.c tests/train_fixture.h
+t_train_misuse_LDADD = $(test_ldadd)
+t_train_eval_SOURCES = tests/t_train_eval.c tests/train_fixture.h
+t_train_eval_LDADD = $(test_ldadd)
+t_train_reproducible_SOURCES = tests/t_train_reproducible.c tests/train_fixture.h
+t_train_reproducible_LDADD = $(test_ldadd)

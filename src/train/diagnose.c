@@ -100,14 +100,15 @@ static bool find_bad(const hs_trainer *t, const void *slab, char *text, size_t c
 
 hs_status hs_nonfinite_explain(hs_trainer *t, const hs_step *s)
 {
-    char parameters[96], gradients[96];
+    char parameters[96], gradients[96], loss[32];
     double lr = hs_schedule_rate(&t->optim_config.schedule, &t->plateau, t->state.step);
     HS_TRY(hs_mirror_pull(&t->world, &t->parameters));
     HS_TRY(hs_mirror_pull(&t->world, &t->gradients));
+    snprintf(loss, sizeof loss, isnan(s->loss) ? "nan" : "%g", s->loss);
     find_bad(t, t->parameters.host, parameters, sizeof parameters);
     find_bad(t, t->gradients.host, gradients, sizeof gradients);
     return hs_fail(HS_ENONFINITE,
-                   "step %lld: loss %g, rate %g; parameters that are not finite: %s; gradients that are not finite: %s. No checkpoint was written "
+                   "step %lld: loss %s, rate %g; parameters that are not finite: %s; gradients that are not finite: %s. No checkpoint was written "
                    "over an older one; try a lower lr, lr.warmup or clip = 1",
-                   (long long)t->state.step + 1, s->loss, lr, parameters, gradients);
+                   (long long)t->state.step + 1, loss, lr, parameters, gradients);
 }

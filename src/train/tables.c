@@ -85,12 +85,11 @@ void hs_table_times(hs_trainer *t)
     const hs_times *m = &t->times;
     if (w->comm->rank != 0 || m->samples == 0)
         return;
-    double output = m->output + (t->history.run ? hs_run_seconds(t->history.run) : 0);
     const struct {
         const char *name;
         double seconds;
     } row[] = {{"data", m->data},           {"forward", m->forward},       {"backward", m->backward}, {"communication", m->communication},
-               {"optimizer", m->optimizer}, {"evaluation", m->evaluation}, {"output", output}};
+               {"optimizer", m->optimizer}, {"evaluation", m->evaluation}, {"output", m->output}};
     double total = hs_now() - t->started, named = 0;
     hs_info(w->log, "%-24s %10s %7s", "time", "s", "%");
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {

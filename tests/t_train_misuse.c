@@ -1,0 +1,118 @@
+/* t_train_misuse - what cannot work ends on all ranks within 5 s, with the right code and a message that says why on the rank that found it, and leaves
+ * no partial file behind.
+ * ranks: 1 3 */
+#include "train_fixture.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "hs_tap.h"
+
+/* Train; is the status WANT where it was found (a rank that did not find it: HS_EREMOTE), in time, and does a message hold PART? */
+static void expect(const char *what, const char *run, const char *const *words, hs_status want, const char *part)
+{
+    hs_train_result result;
+    double begin = hs_now();
+    hs_fail_clear();
+    hs_status st = fixture_train_with(tap_comm, run, words, NULL, NULL, &result);
+    double spent = hs_now() - begin;
+    bool said = st == want && strstr(hs_fail_text(), part);
+    if (st != want && st != HS_EREMOTE)
+        fprintf(stderr, "# %s: got %s: %s\n", what, hs_status_name(st), hs_fail_text());
+    else if (st == want && !said)
+        fprintf(stderr, "# %s: no '%s' in: %s\n", what, part, hs_fail_text());
+    tap_ok(st == want || st == HS_EREMOTE, "%s: code %d", what, hs_status_exit_code(want));
+    double found = said;
+    if (hs_allreduce(tap_comm, &found, 1, HS_COMM_F64, HS_MAX) != HS_OK)
+        found = 0;
+    tap_ok(found > 0, "%s: somebody says '%s'", what, part);
+    tap_ok(spent < 5, "%s: within 5 s (%.2f)", what, spent);
+}
+
+/* Files in DIR whose name looks unfinished. */
+static int partial_files(const char *path)
+{
+    int count = 0;
+    DIR *dir = opendir(path);
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir))
+        count += strstr(e->d_name, ".tmp") != NULL || strstr(e->d_name, ".part") != NULL;
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+static void other_configuration(const char *scratch)
+{
+    char run[400];
+    snprintf(run, sizeof run, "%s/other", scratch);
+    tap_ok(fixture_train(tap_comm, run, (const char *const[]){"max-steps=3", NULL}, NULL) == HS_OK, "a first run");
+    expect("another configuration", run, (const char *const[]){"max-steps=6", "batch=16", NULL}, HS_EUSAGE, "batch: 32 -> 16");
+    tap_ok(fixture_train(tap_comm, run, (const char *const[]){"max-steps=6", "log-every=1", NULL}, NULL) == HS_OK,
+           "what does not matter for the result may differ");
+}
+
+/* A directory that cannot be made: its parent is a file. (Permissions do not stop root, who may run this.) */
+static void no_directory(const char *scratch)
+{
+    char file[400], run[420];
+    snprintf(file, sizeof file, "%s/file", scratch);
+    FILE *f = tap_comm->rank == 0 ? fopen(file, "w") : NULL;
+    if (f)
+        fclose(f);
+    snprintf(run, sizeof run, "%s/run", file);
+    expect("a target that cannot be made", run, (const char *const[]){"max-steps=3", NULL}, HS_EIO, file);
+}
+
+static void limit_files(void *context, int64_t step, double loss)
+{
+    (void)context, (void)loss;
+    struct rlimit limit = {2048, RLIM_INFINITY};
+    if (step == 2 && tap_comm->rank == 0)
+        setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+/* A full disk, played by a limit on the size of files that begins in the middle of the run. */
+static void full_disk(const char *scratch)
+{
+    char run[400], folder[420];
+    hs_train_result result;
+    struct rlimit free_again = {RLIM_INFINITY, RLIM_INFINITY};
+    const char *words[] = {"max-steps=6", "checkpoint.every=3", NULL};
+    snprintf(run, sizeof run, "%s/full", scratch);
+    snprintf(folder, sizeof folder, "%s/ckpt", run);
+    signal(SIGXFSZ, SIG_IGN);
+    double begin = hs_now();
+    hs_status st = fixture_train_with(tap_comm, run, words, limit_files, NULL, &result);
+    double spent = hs_now() - begin;
+    setrlimit(RLIMIT_FSIZE, &free_again);
+    tap_ok(st == (tap_comm->rank == 0 ? HS_EIO : HS_EREMOTE), "full disk: code 74 where it was found, the others told");
+    tap_ok(spent < 5, "full disk: all ranks end in time");
+    tap_ok(tap_comm->rank != 0 || (partial_files(run) == 0 && partial_files(folder) == 0), "full disk: no partial file");
+    tap_ok(fixture_train(tap_comm, run, words, NULL) == HS_OK, "full disk: when there is room again the same command works");
+}
+
+int main(int argc, char **argv)
+{
+    char scratch[256], run[400];
+    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
+        return 99;
+    fixture_scratch(tap_comm, scratch);
+    snprintf(run, sizeof run, "%s/none", scratch);
+    expect("missing data", run, (const char *const[]){"data=idx:/nonexistent/folder", NULL}, HS_EINPUT, "/nonexistent/folder");
+    expect("a pooling larger than its map", run, (const char *const[]){"net=C4k3 SP99 F4", NULL}, HS_EUSAGE, "SP99");
+    expect("a layer that is not there", run, (const char *const[]){"lr.conv9=1", NULL}, HS_EUSAGE, "conv9");
+    expect("milestones that are none", run, (const char *const[]){"lr.schedule=step", "lr.milestones=1,x", NULL}, HS_EUSAGE, "lr.milestones");
+    expect("a warm start from nothing", run, (const char *const[]){"warm-start=/nonexistent.h5", NULL}, HS_EINPUT, "/nonexistent.h5");
+    tap_ok(tap_comm->rank != 0 || !hs_file_exists(run), "none of them made a run directory");
+    other_configuration(scratch);
+    no_directory(scratch);
+    full_disk(scratch);
+    if (tap_comm->rank == 0)
+        fixture_remove(scratch);
+    int rc = tap_done();
+    hs_comm_destroy(&tap_comm);
+    hs_comm_finish();
+    return rc;
+}

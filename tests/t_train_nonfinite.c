@@ -1,0 +1,58 @@
+/* t_train_nonfinite - a rate that explodes ends on all ranks alike with code 78, a diagnosis, and the last good checkpoint as it was.
+ * ranks: 1 2 3 */
+#include "train_fixture.h"
+
+#include "hs_tap.h"
+
+static bool contains(const char *part)
+{
+    bool found = strstr(hs_fail_text(), part) != NULL;
+    if (!found)
+        fprintf(stderr, "# no '%s' in: %s\n", part, hs_fail_text());
+    return found;
+}
+
+static void explode(const char *scratch, const char *what, const char *rate, const char *device)
+{
+    char run[400];
+    hs_train_result result;
+    size_t count = 0;
+    hs_state state = {0};
+    /* Good steps at first, then (step 6 is the second epoch's last) the rate is multiplied by the factor below. */
+    const char *words[] = {"optimizer=sgd", "lr=1e-3", "checkpoint.every=3", "max-steps=6", device, NULL};
+    snprintf(run, sizeof run, "%s/%s", scratch, what);
+    tap_ok(fixture_train(tap_comm, run, words, NULL) == HS_OK, "%s: six good steps", what);
+    if (tap_comm->rank == 0) { /* the same run from now on at an absurd rate */
+        char path[512];
+        snprintf(path, sizeof path, "%s/config", run);
+        remove(path);
+    }
+    hs_barrier(tap_comm);
+    words[1] = rate;
+    words[2] = "checkpoint.every=1";
+    words[3] = "max-steps=60";
+    hs_status st = fixture_train_with(tap_comm, run, words, NULL, NULL, &result);
+    tap_ok(st == HS_ENONFINITE && hs_status_exit_code(st) == 78, "%s: code 78 on every rank (%s)", what, hs_status_name(st));
+    tap_ok(contains("step ") && contains("rate ") && contains("/weight ("), "%s: the message names step, rate and a tensor", what);
+    double *kept = tap_comm->rank == 0 ? fixture_params(run, words, &count, &state) : NULL;
+    bool finite = tap_comm->rank != 0 || (kept && state.step >= 6);
+    for (size_t i = 0; kept && i < count; i++)
+        finite = finite && isfinite(kept[i]);
+    tap_ok(finite, "%s: the newest checkpoint is finite", what);
+    hs_free(kept);
+}
+
+int main(int argc, char **argv)
+{
+    char scratch[256];
+    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
+        return 99;
+    fixture_scratch(tap_comm, scratch);
+    explode(scratch, "float", "lr=1e6", "device=cpu");
+    if (tap_comm->rank == 0)
+        fixture_remove(scratch);
+    int rc = tap_done();
+    hs_comm_destroy(&tap_comm);
+    hs_comm_finish();
+    return rc;
+}
