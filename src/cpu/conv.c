@@ -68,6 +68,7 @@ static hs_status plan(hs_device *device, const hs_conv_desc *desc, hs_conv **out
                        desc->stride, desc->engine == HS_ENGINE_FFT ? "direct" : "fft");
     HS_TRY(hs_calloc(1, sizeof *conv, "convolution", &conv));
     conv->d = *desc;
+    conv->device = d;
     conv->kernels = d->kernels;
     conv->threads = d->base.threads;
     const hs_status st = desc->engine == HS_ENGINE_FFT ? hs_cpu_fft_plan(d, conv) : hs_cpu_direct_plan(conv);

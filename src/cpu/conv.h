@@ -30,6 +30,7 @@ typedef struct hs_cpu_conv_fft {
 
 struct hs_conv {
     hs_conv_desc d;
+    const hs_cpu_device *device;
     const hs_cpu_kernels *kernels;
     int threads;
     hs_cpu_direct direct;

@@ -4,7 +4,6 @@
  * image, so they do not depend on the threads; the filter gradient has one sum per thread, added in the order of threads. */
 #include "conv.h"
 
-#include <cblas.h>
 #include <omp.h>
 #include <string.h>
 
@@ -41,13 +40,18 @@ static size_t thread_floats(const hs_conv *conv)
 
 size_t hs_cpu_direct_scratch(const hs_conv *conv)
 {
-    return 64 + thread_floats(conv) * sizeof(float) * (size_t)conv->threads;
+    return 64 + (gradient_floats(conv) + thread_floats(conv) * (size_t)conv->threads) * sizeof(float);
+}
+
+/* Scratch: the transposed taps, then what each thread has for itself: windows and its sum of the filter gradient. */
+static float *turned_taps(void *scratch)
+{
+    return (float *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
 }
 
 static float *thread_memory(const hs_conv *conv, void *scratch, int thread)
 {
-    float *base = (float *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
-    return base + thread_floats(conv) * (size_t)thread;
+    return turned_taps(scratch) + gradient_floats(conv) + thread_floats(conv) * (size_t)thread;
 }
 
 /* Input coordinate of output O and tap T on an axis, or -1 outside. */
@@ -150,7 +154,8 @@ static const float *windows(const hs_conv *conv, const float *image, int row, in
     return col;
 }
 
-static void forward_image(const hs_conv *conv, const float *x, const float *taps, const float *bias, float *y, float *col)
+static void forward_image(const hs_conv *conv, const float *x, const float *taps, const float *bias, float *y, float *col,
+                          float *pack)
 {
     const hs_conv_desc *d = &conv->d;
     for (int row = 0; row < d->oh; row += conv->direct.block_rows) {
@@ -159,8 +164,8 @@ static void forward_image(const hs_conv *conv, const float *x, const float *taps
         const float *a = windows(conv, x, row, rows, col);
         if (bias)
             fill_bias(pixels, d->co, bias, out);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, pixels, d->co, conv->direct.k_all, 1, a, conv->direct.k_all, taps, d->co,
-                    bias ? 1 : 0, out, d->co);
+        const size_t k = (size_t)conv->direct.k_all, co = (size_t)d->co;
+        hs_cpu_product(conv->kernels, pack, false, false, pixels, d->co, (int)k, a, k, taps, co, bias != NULL, out, co);
     }
 }
 
@@ -172,29 +177,38 @@ void hs_cpu_direct_forward(const hs_conv *conv, int n, const float *x, const flo
     for (int t = 0; t < conv->threads; t++) {
         const hs_cpu_range range = images_of(conv, n, t);
         for (size_t i = range.first; i < range.last; i++)
-            forward_image(conv, x + i * in, taps, bias, y + i * out, thread_memory(conv, scratch, t));
+            forward_image(conv, x + i * in, taps, bias, y + i * out, thread_memory(conv, scratch, t), hs_cpu_pack(conv->device, t));
     }
 }
 
-/* One image: adds to DTAPS, writes DX unless NULL. */
-static void backward_image(const hs_conv *conv, const float *x, const float *taps, const float *dy, float *dx, float *dtaps, float *col)
+/* One image: adds to DTAPS, writes DX unless NULL. TURNED: taps transposed, [co][kh*kw*ci]. */
+static void backward_image(const hs_conv *conv, const float *x, const float *turned, const float *dy, float *dx, float *dtaps, float *col,
+                           float *pack)
 {
     const hs_conv_desc *d = &conv->d;
-    const int k = conv->direct.k_all;
+    const size_t k = (size_t)conv->direct.k_all, co = (size_t)d->co;
     if (dx && !conv->direct.plain)
         memset(dx, 0, (size_t)d->h * d->w * d->ci * sizeof(float));
     for (int row = 0; row < d->oh; row += conv->direct.block_rows) {
         const int rows = d->oh - row < conv->direct.block_rows ? d->oh - row : conv->direct.block_rows, pixels = rows * d->ow;
         const float *grad = dy + (size_t)row * d->ow * d->co;
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, d->co, pixels, 1, windows(conv, x, row, rows, col), k, grad, d->co, 1, dtaps,
-                    d->co);
+        hs_cpu_product(conv->kernels, pack, true, false, (int)k, d->co, pixels, windows(conv, x, row, rows, col), k, grad, co, true, dtaps, co);
         if (!dx)
             continue;
         float *to = conv->direct.plain ? dx + (size_t)row * d->w * d->ci : col;
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, pixels, k, d->co, 1, grad, d->co, taps, d->co, 0, to, k);
+        hs_cpu_product(conv->kernels, pack, false, false, pixels, (int)k, d->co, grad, co, turned, k, false, to, k);
         if (!conv->direct.plain)
             spread(conv, col, row, rows, dx);
     }
+}
+
+static void turn_taps(const hs_conv *conv, const float *taps, float *turned)
+{
+    const size_t k = (size_t)conv->direct.k_all, co = (size_t)conv->d.co;
+#pragma omp parallel for num_threads(conv->threads) schedule(static) if (k * co > 20000)
+    for (size_t o = 0; o < co; o++)
+        for (size_t i = 0; i < k; i++)
+            turned[o * k + i] = taps[i * co + o];
 }
 
 void hs_cpu_direct_backward(const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx, float *dtaps,
@@ -203,13 +217,16 @@ void hs_cpu_direct_backward(const hs_conv *conv, int n, const float *x, const fl
     const hs_conv_desc *d = &conv->d;
     const size_t in = (size_t)d->h * d->w * d->ci, out = (size_t)d->oh * d->ow * d->co, count = (size_t)conv->direct.k_all * d->co;
     const size_t sum_at = thread_floats(conv) - gradient_floats(conv);
+    if (dx)
+        turn_taps(conv, taps, turned_taps(scratch));
 #pragma omp parallel for num_threads(conv->threads) schedule(static, 1)
     for (int t = 0; t < conv->threads; t++) {
         const hs_cpu_range range = images_of(conv, n, t);
         float *memory = thread_memory(conv, scratch, t);
         memset(memory + sum_at, 0, count * sizeof(float));
         for (size_t i = range.first; i < range.last; i++)
-            backward_image(conv, x + i * in, taps, dy + i * out, dx ? dx + i * in : NULL, memory + sum_at, memory);
+            backward_image(conv, x + i * in, turned_taps(scratch), dy + i * out, dx ? dx + i * in : NULL, memory + sum_at, memory,
+                           hs_cpu_pack(conv->device, t));
     }
 #pragma omp parallel for num_threads(conv->threads) schedule(static)
     for (size_t i = 0; i < count; i++) {

@@ -5,10 +5,19 @@
 #include "hs_backend.h"
 #include "kernels.h"
 
+/* A device serves one caller at a time: its threads have one packing buffer each. */
 typedef struct hs_cpu_device {
     hs_device base; /* first: an hs_device pointer is one to this */
     const hs_cpu_kernels *kernels;
+    float *pack; /* [threads][HS_CPU_PACK] */
 } hs_cpu_device;
+
+enum { HS_CPU_PACK = 128 * 1024 }; /* floats: 512 KB, of a core's 1 or 2 MB of L2 */
+
+static inline float *hs_cpu_pack(const hs_cpu_device *d, int thread)
+{
+    return d->pack + (size_t)HS_CPU_PACK * (size_t)thread;
+}
 
 static inline const hs_cpu_device *hs_cpu_of(const hs_stream *s)
 {
@@ -25,6 +34,11 @@ typedef struct hs_cpu_range {
     size_t first, last;
 } hs_cpu_range;
 hs_cpu_range hs_cpu_part(size_t total, size_t grain, int index, int count);
+
+/* product.c, on the calling thread: C [m][n] = op(A) op(B), plus C if ADD. PACK has HS_CPU_PACK floats. Every number of C is one sum in the order
+ * of k, so it does not matter how a caller cuts m and n among threads. */
+void hs_cpu_product(const hs_cpu_kernels *kernels, float *pack, bool trans_a, bool trans_b, int m, int n, int k, const float *a, size_t lda,
+                    const float *b, size_t ldb, bool add, float *c, size_t ldc);
 
 static inline size_t hs_cpu_line(size_t bytes) /* rounded up to whole lines of 64 bytes */
 {

@@ -69,6 +69,11 @@ static hs_status open_device(const hs_backend *backend, const hs_device_options 
     const int threads = options->threads > 0 ? options->threads : default_threads(options->local_size);
     d->base = (hs_device){.backend = backend, .threads = threads > MOST_THREADS ? MOST_THREADS : threads, .ordinal = -1, .log = options->log};
     d->kernels = kernels;
+    const hs_status st = hs_calloc((size_t)HS_CPU_PACK * (size_t)d->base.threads, sizeof(float), "packing buffers", &d->pack);
+    if (st != HS_OK) {
+        hs_free(d);
+        return st;
+    }
     quiet_blas();
     if (strcmp(precision, "fp32") != 0 && strcmp(precision, "exact") != 0)
         hs_warn(options->log, "precision = %s: the cpu backend computes in fp32", precision);
@@ -78,6 +83,8 @@ static hs_status open_device(const hs_backend *backend, const hs_device_options 
 
 static void close_device(hs_device **device)
 {
+    if (*device)
+        hs_free(((hs_cpu_device *)*device)->pack);
     hs_free(*device);
     *device = NULL;
 }

@@ -1,4 +1,5 @@
-/* gemm.c - matrix products of dense layers through BLAS, cut among our own threads; bias and its gradient. */
+/* gemm.c - matrix products of dense layers, cut among the threads; bias and its gradient. Our own kernel does what layers ask for, BLAS the rest
+ * (a factor, or a fraction of the old C). */
 #include "cpu.h"
 
 #include <cblas.h>
@@ -7,6 +8,7 @@
 static const double least_parallel = 4e5;
 
 typedef struct product {
+    const hs_cpu_device *device;
     bool trans_a, trans_b;
     int m, n, k, lda, ldb, ldc;
     float alpha, beta;
@@ -15,7 +17,7 @@ typedef struct product {
 } product;
 
 /* Rows [first, last) or columns of C. */
-static void sub_product(const product *p, bool rows, hs_cpu_range range)
+static void sub_product(const product *p, int thread, bool rows, hs_cpu_range range)
 {
     const size_t first = range.first, count = range.last - range.first;
     if (count == 0)
@@ -29,26 +31,31 @@ static void sub_product(const product *p, bool rows, hs_cpu_range range)
         b += p->trans_b ? first * (size_t)p->ldb : first;
         c += first;
     }
-    cblas_sgemm(CblasRowMajor, p->trans_a ? CblasTrans : CblasNoTrans, p->trans_b ? CblasTrans : CblasNoTrans, rows ? (int)count : p->m,
-                rows ? p->n : (int)count, p->k, p->alpha, a, p->lda, b, p->ldb, p->beta, c, p->ldc);
+    const int m = rows ? (int)count : p->m, n = rows ? p->n : (int)count;
+    if (p->alpha == 1 && (p->beta == 0 || p->beta == 1))
+        hs_cpu_product(p->device->kernels, hs_cpu_pack(p->device, thread), p->trans_a, p->trans_b, m, n, p->k, a, (size_t)p->lda, b,
+                       (size_t)p->ldb, p->beta == 1, c, (size_t)p->ldc);
+    else
+        cblas_sgemm(CblasRowMajor, p->trans_a ? CblasTrans : CblasNoTrans, p->trans_b ? CblasTrans : CblasNoTrans, m, n, p->k, p->alpha, a,
+                    p->lda, b, p->ldb, p->beta, c, p->ldc);
 }
 
 static hs_status gemm(hs_stream *s, bool trans_a, bool trans_b, int m, int n, int k, double alpha, const void *a, int lda, const void *b,
                       int ldb, double beta, void *c, int ldc)
 {
-    const product p = {trans_a, trans_b, m, n, k, lda, ldb, ldc, (float)alpha, (float)beta, a, b, c};
+    const product p = {hs_cpu_of(s), trans_a, trans_b, m, n, k, lda, ldb, ldc, (float)alpha, (float)beta, a, b, c};
     const bool rows = m > n; /* cut the longer side */
     const size_t total = (size_t)(rows ? m : n);
     const int threads = (double)m * n * k < least_parallel ? 1 : s->device->threads;
     if (m == 0 || n == 0)
         return HS_OK;
     if (threads == 1) {
-        sub_product(&p, rows, (hs_cpu_range){0, total});
+        sub_product(&p, 0, rows, (hs_cpu_range){0, total});
         return HS_OK;
     }
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
     for (int t = 0; t < threads; t++)
-        sub_product(&p, rows, hs_cpu_part(total, 16, t, threads));
+        sub_product(&p, t, rows, hs_cpu_part(total, HS_CPU_PANEL, t, threads));
     return HS_OK;
 }
 

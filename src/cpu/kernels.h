@@ -40,6 +40,7 @@ typedef struct hs_cpu_filter {
 /* hs_update in the kernels' own terms. */
 typedef struct hs_cpu_step {
     float lr, decay, scale, momentum, beta1, beta2, epsilon;
+    float new1, new2; /* 1 - beta, from the double: 1 - 0.999f is off by 2e-5 */
     float rate, root; /* lr / correction1 and 1 / sqrt(correction2) */
     bool nesterov;
 } hs_cpu_step;

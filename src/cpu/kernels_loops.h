@@ -24,7 +24,7 @@ static void sgd(const hs_cpu_step *u, size_t count, float *p, const float *g, fl
 /* lr (m / c1) / (sqrt(v / c2) + epsilon) = rate m / (root sqrt(v) + epsilon): 28 bytes of memory traffic a number, which is what bounds it. */
 static void adam(const hs_cpu_step *u, size_t count, float *p, const float *g, float *m, float *v)
 {
-    const float scale = u->scale, beta1 = u->beta1, beta2 = u->beta2, new1 = 1 - beta1, new2 = 1 - beta2;
+    const float scale = u->scale, beta1 = u->beta1, beta2 = u->beta2, new1 = u->new1, new2 = u->new2;
     const float rate = u->rate, root = u->root, epsilon = u->epsilon, shrink = u->lr * u->decay;
 #pragma omp simd
     for (size_t i = 0; i < count; i++) {

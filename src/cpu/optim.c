@@ -11,6 +11,7 @@ static hs_cpu_step step_of(const hs_update *u)
 {
     return (hs_cpu_step){.lr = (float)u->lr, .decay = (float)u->decay, .scale = (float)u->grad_scale, .momentum = (float)u->momentum,
                          .beta1 = (float)u->beta1, .beta2 = (float)u->beta2, .epsilon = (float)u->epsilon, .nesterov = u->nesterov,
+                         .new1 = (float)(1 - u->beta1), .new2 = (float)(1 - u->beta2),
                          .rate = (float)(u->correction1 > 0 ? u->lr / u->correction1 : u->lr),
                          .root = (float)(u->correction2 > 0 ? 1 / sqrt(u->correction2) : 1)};
 }

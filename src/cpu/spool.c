@@ -6,7 +6,6 @@
  * in the spectrum it keeps, drops or halves bins. Images (bins) are shared among threads; nothing depends on how. */
 #include "pool.h"
 
-#include <cblas.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +32,7 @@ typedef struct sparse {
 
 struct hs_spool {
     hs_spool_desc d;
+    const hs_cpu_device *device;
     const hs_cpu_kernels *kernels;
     int threads;
     float *p_h, *p_w;           /* [oh][h], [ow][w]; in = SPACE */
@@ -179,7 +179,8 @@ hs_status hs_cpu_spool_plan(hs_device *device, const hs_spool_desc *desc, hs_spo
     hs_status st;
     HS_TRY(hs_calloc(1, sizeof *p, "spectral pooling", &p));
     p->d = *desc;
-    p->kernels = ((const hs_cpu_device *)device)->kernels;
+    p->device = (const hs_cpu_device *)device;
+    p->kernels = p->device->kernels;
     p->threads = device->threads;
     HS_TRY_GOTO(st, make_tables(p), fail);
     if (desc->in != desc->out)
@@ -245,7 +246,8 @@ static void left(const hs_spool *p, bool trans, int m, int n, int k, const float
     if (n % HS_CPU_PAD == 0)
         p->kernels->product(m, n, k, a, trans ? 1 : k, trans ? m : 1, b, n, c, n, false);
     else
-        cblas_sgemm(CblasRowMajor, trans ? CblasTrans : CblasNoTrans, CblasNoTrans, m, n, k, 1, a, trans ? m : k, b, n, 0, c, n);
+        hs_cpu_product(p->kernels, hs_cpu_pack(p->device, omp_get_thread_num()), trans, false, m, n, k, a, (size_t)(trans ? m : k), b,
+                       (size_t)n, false, c, (size_t)n);
 }
 
 /* y [h2][w2] = a x b^T per channel, x [h1][w1]; a [h2][h1], b [w2][w1], or both stored transposed. The rows first where they shrink, so that the
