@@ -4,8 +4,9 @@
  * arm's synthesis matrix S [taps][coords], after backward dcoords = S^T dtaps, exactly its transpose; both are skipped where S is the
  * identity. spectral3d mixes in-channels too: the same GEMM with S [taps*in][taps*in] on rows of [out].
  *
- * embed = band: the taps are a plane as large as the map whose half spectrum is the filter's, zero-padded in frequency. The anchor is
- * tap (0, 0), pad = 0, so the spectrum is used as it is, with no phase ramp: Y(k) = conj(W(k)) X(k) on the bins that the filter has. */
+ * embed = band: the filter is a plane as large as the map whose half spectrum is the filter's, zero-padded in frequency. Its anchor is cell
+ * (0, 0), so the spectrum is used as it is, with no phase ramp: Y(k) = conj(W(k)) X(k) on the bins that the filter has. Backends know anchors
+ * in the middle only, tap (side-1)/2; on a periodic map that is the same filter rolled by as much, which is done to the rows of S. */
 #include <stdio.h>
 #include <string.h>
 
@@ -138,7 +139,7 @@ static hs_conv_desc describe(const hs_net *net, const hs_node *node, hs_domain i
         .h = node->in.h, .w = node->in.w, .ci = node->in.c, .co = a->filters,
         .kh = kh, .kw = kw, .stride = a->stride,
         .oh = node->out.h, .ow = node->out.w,
-        .pad_h = band ? 0 : (kh - 1) / 2, .pad_w = band ? 0 : (kw - 1) / 2,
+        .pad_h = (kh - 1) / 2, .pad_w = (kw - 1) / 2,
         .boundary = a->boundary, .flip = a->flip, .bias = a->bias, .need_dx = node->need_dx[0],
         .in = in, .out = out, .engine = engine,
     };
@@ -174,6 +175,22 @@ static bool is_identity(const double *m, int rows, int cols)
     return true;
 }
 
+/* Rows of M [h*w][cols] rolled so that cell (0, 0) comes to the anchor ((h-1)/2, (w-1)/2). */
+static hs_status roll_to_anchor(int h, int w, int cols, double *m)
+{
+    size_t row = (size_t)cols * sizeof *m;
+    double *rolled = NULL;
+    HS_TRY(hs_calloc((size_t)h * (size_t)w, row, "synthesis matrix", &rolled));
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
+            int to = (y + (h - 1) / 2) % h * w + (x + (w - 1) / 2) % w;
+            memcpy((char *)rolled + (size_t)to * row, (char *)m + (size_t)(y * w + x) * row, row);
+        }
+    memcpy(m, rolled, (size_t)h * (size_t)w * row);
+    hs_free(rolled);
+    return HS_OK;
+}
+
 /* The synthesis matrix on the host, and room for it and the taps on the device, unless it is the identity. */
 static hs_status plan_synthesis(hs_net *net, hs_node *node)
 {
@@ -187,6 +204,8 @@ static hs_status plan_synthesis(hs_net *net, hs_node *node)
     hs_arm_size(&arm, &rows, &cols);
     HS_TRY(hs_calloc((size_t)rows * (size_t)cols, sizeof(double), "synthesis matrix", &st->host));
     HS_TRY(hs_arm_matrices(&arm, st->host, NULL));
+    if (arm.embed == HS_EMBED_BAND)
+        HS_TRY(roll_to_anchor(node->in.h, node->in.w, cols, st->host));
     if (is_identity(st->host, rows, cols)) {
         hs_free(st->host);
         st->host = NULL;
