@@ -13,3 +13,7 @@ check_PROGRAMS += t_optim_net
 TESTS += t_optim_net
 t_optim_net_SOURCES = tests/t_optim_net.c tests/spectrum_test.h
 t_optim_net_LDADD = $(test_ldadd)
+check_PROGRAMS += t_optim_backend
+TESTS += t_optim_backend
+t_optim_backend_SOURCES = tests/t_optim_backend.c tests/optim_test.h tests/spectrum_test.h
+t_optim_backend_LDADD = $(test_ldadd)

@@ -176,9 +176,12 @@ hs_status hs_terms_gradient(hs_optim *optim, hs_stream *s, bool values_only, boo
 static hs_status term_prox(hs_optim *optim, hs_stream *s, const hs_term *term, double lr)
 {
     const hs_backend *backend = optim->device->backend;
+    double step = term->lambda * lr * term->rate;
+    if (step == 0.0) /* a frozen layer stays as it is, to the last bit: no way to the frame and back */
+        return HS_OK;
     void *p, *coords = at(optim, optim->target.slab, term->offset);
     HS_TRY(enter_frame(optim, s, term, &p));
-    HS_TRY(backend->optim->penalty_prox(s, term->kind, &term->groups, term->q, term->lambda * lr * term->rate, p, &optim->sums[SUM_UPDATE]));
+    HS_TRY(backend->optim->penalty_prox(s, term->kind, &term->groups, term->q, step, p, &optim->sums[SUM_UPDATE]));
     if (!term->to)
         return HS_OK;
     return backend->gemm->gemm(s, false, false, term->cols, term->n, term->rows, 1.0, term->from, term->rows, p, term->n, 0.0, coords,
