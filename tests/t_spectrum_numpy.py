@@ -3,6 +3,7 @@ import os
 import re
 import sys
 
+sys.dont_write_bytecode = True  # the source tree may be read-only, and is not ours to fill
 sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests"))
 import numpy as np
 
