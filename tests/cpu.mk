@@ -1,1 +1,9 @@
-# tests of cpu
+# tests of cpu (comparison with ref is t_cpu_ops, in ref.mk)
+if HS_CPU
+check_PROGRAMS += t_cpu_agree t_cpu_alloc
+TESTS += t_cpu_agree t_cpu_alloc
+endif
+t_cpu_agree_SOURCES = tests/t_cpu_agree.c
+t_cpu_agree_LDADD = $(test_ldadd)
+t_cpu_alloc_SOURCES = tests/t_cpu_alloc.c
+t_cpu_alloc_LDADD = $(test_ldadd)
