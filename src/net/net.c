@@ -49,11 +49,11 @@ void hs_net_destroy(hs_net **net)
     hs_net *n = net ? *net : NULL;
     if (!n)
         return;
+    for (int i = 0; i < n->steps; i++) /* what is not a layer was inserted by the planner */
+        if (n->step[i]->kind == &hs_layer_transform)
+            hs_node_destroy(&n->step[i]);
     for (int i = 0; i < n->layers; i++)
         hs_node_destroy(&n->layer[i]);
-    for (int i = 0; i < n->steps; i++) /* what is not a layer was inserted by the planner */
-        if (n->step[i] && n->step[i]->kind == &hs_layer_transform)
-            hs_node_destroy(&n->step[i]);
     if (n->memory)
         n->backend->memory->free(n->device, n->memory);
     hs_free(n->layer);
