@@ -168,7 +168,7 @@ static void on_cpu(void **state)
     (void)state;
     count("cpu, momentum", (const char *const[]){"device=cpu", "optimizer=momentum", "l2=1e-4", "clip=1", NULL});
     count("cpu, all layers", (const char *const[]){"device=cpu", "optimizer=adam", EVERYTHING, "augment.shift=1", NULL});
-    count("cpu, fft", (const char *const[]){"device=cpu", "conv.engine=fft", "threads=2", "data=synthetic:96,16,16,3,4", NULL});
+    count("cpu, fft", (const char *const[]){"device=cpu", "conv.engine=fft", "data=synthetic:96,16,16,3,4", NULL});
     count("cpu, direct", (const char *const[]){"device=cpu", "conv.engine=direct", "data=synthetic:96,16,16,3,4", NULL});
     count("cpu, data sets in shards", (const char *const[]){"device=cpu", "reproducible=yes", NULL});
 }
