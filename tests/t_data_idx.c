@@ -4,6 +4,7 @@
 #endif
 
 #include "data_files.h"
+#include "hs_rng.h"
 
 static char spec[300];
 
@@ -163,6 +164,41 @@ static void test_bad_header(void **state)
     }
 }
 
+/* Any byte of any file may be wrong: either the set opens, or the reason is the input; nothing crashes and nothing stays behind. */
+static void test_random_damage(void **state)
+{
+    static const char *const name[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"};
+    const char *given = getenv("HALFSPEC_TEST_SEED");
+    unsigned seed = given ? (unsigned)atoi(given) : (unsigned)getpid();
+    int opened = 0, refused = 0;
+    long blocks = hs_live_blocks();
+    print_message("# seed %u (HALFSPEC_TEST_SEED repeats it)\n", seed);
+    for (int round = 0; round < 400; round++) {
+        hs_words r = hs_random(seed, HS_DRAW_TEST, 2, 0, (uint64_t)round);
+        const char *which = name[r.w[0] % 4];
+        char path[400];
+        hs_dataset *set = NULL;
+        put_idx(*state, "train", 30, 4, 4, 0, 10, r.w[0] % 4 < 2 ? "" : ".gz");
+        snprintf(path, sizeof path, "%s/%s", (char *)*state, which);
+        FILE *f = fopen(path, "r+b");
+        assert_non_null(f);
+        fseek(f, 0, SEEK_END);
+        long size = ftell(f);
+        fseek(f, (long)(r.w[1] % (r.w[3] & 1 ? 20 : (unsigned long)size)), SEEK_SET); /* every other time in the header */
+        fputc((int)(r.w[2] & 0xFF), f);
+        fclose(f);
+        hs_status st = hs_dataset_open(spec_of(*state), HS_SPLIT_TRAIN, 1, &set);
+        assert_true(st == HS_OK || (st == HS_EINPUT && strstr(hs_fail_text(), *state)));
+        opened += st == HS_OK;
+        refused += st != HS_OK;
+        hs_dataset_close(&set);
+        assert_int_equal(hs_live_blocks(), blocks);
+        for (int i = 0; i < 4; i++)
+            remove_file(*state, name[i]);
+    }
+    assert_true(opened > 20 && refused > 20);
+}
+
 /* A compressed file of a few bytes cannot make us reserve terabytes. */
 static void test_bomb(void **state)
 {
@@ -262,6 +298,7 @@ int main(void)
         IN_SCRATCH(test_plain_and_gzip), IN_SCRATCH(test_four_dimensions), IN_SCRATCH(test_missing),
         IN_SCRATCH(test_truncated),      IN_SCRATCH(test_damaged_gzip),    IN_SCRATCH(test_trailing),
         IN_SCRATCH(test_bad_header),     IN_SCRATCH(test_bomb),            IN_SCRATCH(test_labels),
+        IN_SCRATCH(test_random_damage),
         IN_SCRATCH(test_fashion_place),  cmocka_unit_test(test_fashion_itself), cmocka_unit_test(test_specification),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

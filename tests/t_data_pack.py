@@ -137,7 +137,32 @@ def test_refused(scratch):
     ok(left == [], f"nothing half-written is left ({left})")
 
 
-for test in (test_content, test_grey_and_size, test_parts, test_refused):
+def test_is_read(scratch):
+    """The program opens what was packed, both parts."""
+    program = os.environ.get("HALFSPEC", "")
+    if not os.access(program, os.X_OK):
+        ok(True, "the program opens a packed set # SKIP no program")
+        return
+    for name in ("a", "b", "c"):
+        for part, count in (("train", 5), ("test", 2)):
+            for i in range(count):
+                draw(f"{scratch}/f/{part}/{name}/{i}.png", 8, 10)
+    out = f"{scratch}/f.h5"
+    with open(f"{scratch}/c.conf", "w") as conf:
+        conf.write(f"data = hdf5:{out}\nnet = C4k3 R GA F3\nbatch = 5\nepochs = 1\nrun = {scratch}/run\nthreads = 1\n")
+    for extra in ((), ("--compress",)):
+        run(f"{scratch}/f", "-o", out, *extra)
+        done = subprocess.run([program, "train", f"{scratch}/c.conf", "--dry-run"], capture_output=True, text=True)
+        ok(done.returncode == 0 and "15" in done.stdout and "6" in done.stdout, f"the program opens a packed set {' '.join(extra)}")
+        if done.returncode:
+            print(f"# {done.stderr}")
+    with open(out, "r+b") as file:
+        file.truncate(os.path.getsize(out) - 100)
+    done = subprocess.run([program, "train", f"{scratch}/c.conf", "--dry-run"], capture_output=True, text=True)
+    ok(done.returncode == 65 and "f.h5" in done.stderr, "and refuses one that was cut short")
+
+
+for test in (test_is_read, test_content, test_grey_and_size, test_parts, test_refused):
     with tempfile.TemporaryDirectory() as directory:
         test(directory)
 print(f"1..{tests}")
