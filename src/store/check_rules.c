@@ -81,6 +81,15 @@ static void check_scales(hs_check *check, hid_t data, int rank, const hsize_t *d
     }
 }
 
+static void check_seal(hs_check *check, hid_t group, const char *name, const hs_h5_shape *s, const char *where)
+{
+    char *all = NULL;
+    if (hs_calloc(s->count + 1, s->bytes, name, &all) != HS_OK || (s->count && hs_h5_read(group, name, s->type, s->rank, s->dim, all) != HS_OK) ||
+        hs_h5_check_seal(group, name, all, s->count * s->bytes) != HS_OK)
+        hs_finding_recorded(check, where);
+    hs_free(all);
+}
+
 static void check_texts(hs_check *check, hid_t data, const char *where)
 {
     hsize_t dim[HS_H5_RANK] = {0};
@@ -109,10 +118,14 @@ void hs_check_data(hs_check *check, hid_t group, const char *name, const char *w
     }
     if (!has_checksum(data))
         hs_finding(check, where, "no Fletcher32 checksum");
+    if (!hs_h5_is_complete(data, &shape))
+        hs_finding(check, where, "damaged: some of its chunks cannot be found");
     if (!reads_whole(data, &shape))
         hs_finding(check, where, "cannot be read whole: a checksum does not match, or memory is short");
     else if (shape.type == HS_H5_C64 || shape.type == HS_H5_C128)
         hs_check_hermitian(check, group, name, where);
+    if (hs_h5_has(data, "hash64") && (shape.type == HS_H5_F32 || shape.type == HS_H5_F64))
+        check_seal(check, group, name, &shape, where);
     check_scales(check, data, shape.rank, shape.dim, where);
     hs_h5_drop(data);
 }

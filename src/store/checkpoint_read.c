@@ -165,13 +165,48 @@ hs_status hs_checkpoint_find(const char *dir, char *path, size_t capacity, char 
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------------------ */
 
-static hs_status read_range(hid_t group, const hs_param *p, hs_real real, const char *name, void *slab)
+/* COUNT numbers at DATA from FROM bytes each to TO bytes each, in place; DATA has room for either. Through memcpy: the two types may not alias. */
+static void convert(char *data, size_t count, hs_real from, hs_real to)
+{
+    if (from == to)
+        return;
+    for (size_t k = 0; k < count; k++) {
+        size_t i = to > from ? count - 1 - k : k; /* growing numbers move from the end */
+        float f32;
+        double f64;
+        if (from == HS_F32) {
+            memcpy(&f32, data + i * from, from);
+            f64 = (double)f32;
+            memcpy(data + i * to, &f64, to);
+        } else {
+            memcpy(&f64, data + i * from, from);
+            f32 = (float)f64;
+            memcpy(data + i * to, &f32, to);
+        }
+    }
+}
+
+/* Read in the file's own precision, as its seal is over those bytes. */
+static hs_status read_numbers(hid_t group, const hs_param *p, hs_real real, const char *name, char *numbers)
 {
     hsize_t dim[HS_H5_RANK];
-    char *file_order = NULL;
+    hs_h5_shape shape;
+    hid_t data = -1;
     int rank = hs_layout_dims(p, dim);
-    HS_TRY(hs_calloc(p->count, real, name, &file_order));
-    hs_status st = hs_h5_read(group, name, hs_h5_real(real), rank, dim, file_order);
+    HS_TRY(hs_h5_open_data(group, name, file_limit, &data, &shape));
+    hs_h5_drop(data);
+    hs_real stored = shape.type == HS_H5_F64 ? HS_F64 : HS_F32;
+    HS_TRY(hs_h5_read(group, name, hs_h5_real(stored), rank, dim, numbers));
+    HS_TRY(hs_h5_check_seal(group, name, numbers, p->count * stored));
+    convert(numbers, p->count, stored, real);
+    return HS_OK;
+}
+
+static hs_status read_range(hid_t group, const hs_param *p, hs_real real, const char *name, void *slab)
+{
+    char *file_order = NULL;
+    HS_TRY(hs_calloc(p->count, sizeof(double), name, &file_order));
+    hs_status st = read_numbers(group, p, real, name, file_order);
     if (st == HS_OK)
         hs_layout_from_file(p, real, file_order, (char *)slab + p->offset * real);
     hs_free(file_order);

@@ -62,6 +62,8 @@ static hs_status write_range(hid_t group, const hs_param *p, hs_real real, const
     HS_TRY(hs_calloc(p->count, real, name, &moved));
     hs_layout_to_file(p, real, (const char *)slab + p->offset * real, moved);
     hs_status st = hs_h5_make(group, &spec, HS_H5_SAME, moved);
+    if (st == HS_OK)
+        st = hs_h5_seal(group, name, moved, p->count * real);
     hs_free(moved);
     return st;
 }

@@ -125,16 +125,28 @@ static hs_status root_attributes(hid_t file, const char *format)
     return hs_h5_set_text(file, "NX_class", "NXroot");
 }
 
+hs_status hs_h5_creation(hid_t plist, bool links)
+{
+    const unsigned tracked = H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED, most = 1024;
+    H5_TRY(-1, H5Pset_obj_track_times(plist, false));
+    H5_TRY(-1, H5Pset_attr_creation_order(plist, tracked));
+    H5_TRY(-1, H5Pset_attr_phase_change(plist, most, most - 2));
+    if (links) {
+        H5_TRY(-1, H5Pset_link_creation_order(plist, tracked));
+        H5_TRY(-1, H5Pset_link_phase_change(plist, most, most - 2));
+    }
+    return HS_OK;
+}
+
 hs_status hs_h5_create(const char *path, const char *format, hid_t *file)
 {
     hs_status st;
     hid_t fapl = -1, id = -1, fcpl = H5Pcreate(H5P_FILE_CREATE);
     hs_h5_quiet();
     HS_TRY_GOTO(st, memory_access(&fapl), done);
-    /* No times: equal contents then give equal bytes. */
-    H5_TRY_GOTO(st, -1, H5Pset_obj_track_times(fcpl, false), done);
-    H5_TRY_GOTO(st, -1, H5Pset_link_creation_order(fcpl, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), done);
-    H5_TRY_GOTO(st, -1, H5Pset_attr_creation_order(fcpl, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), done);
+    HS_TRY_GOTO(st, hs_h5_creation(fcpl, true), done);
+    /* Small index nodes: most of our data sets have few chunks, and nodes for 64 would be most of the file. */
+    H5_TRY_GOTO(st, -1, H5Pset_istore_k(fcpl, 4), done);
     H5_TRY_GOTO(st, -1, id = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl), done);
     HS_TRY_GOTO(st, root_attributes(id, format), done);
     *file = id;

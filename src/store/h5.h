@@ -40,6 +40,9 @@ const char *hs_h5_path(hid_t object, char *path, size_t capacity); /* name of th
 
 /* ---- files ------------------------------------------------------------------------------------------------------------------- */
 
+/* What files, groups and data sets of ours have in common at creation: no times (equal contents give equal bytes), attributes in order and, with the
+ * LINKS of a group, in the object's header: headers carry checksums, the heaps that HDF5 would move them to do not. */
+hs_status hs_h5_creation(hid_t plist, bool links);
 /* A new file in memory, named PATH in messages, with the root attributes of FORMAT ("halfspec-run"). */
 hs_status hs_h5_create(const char *path, const char *format, hid_t *file);
 /* The bytes of FILE as they would lie on disk; *IMAGE is freed with hs_free. */
@@ -127,7 +130,16 @@ typedef struct hs_h5_shape {
 } hs_h5_shape;
 /* LIMIT: most bytes that all elements may take in memory at 8 bytes a number. */
 hs_status hs_h5_open_data(hid_t group, const char *name, size_t limit, hid_t *data, hs_h5_shape *shape);
-/* Read all of it as TYPE into OUT, which holds COUNT elements. Extents must be DIM [rank]. */
+/* Read all of it as TYPE into OUT, which has room. Extents must be DIM [rank], and every chunk must be there with its checksum on: the index of chunks
+ * has no checksum, and a chunk that a flipped bit hides may read as zeros. */
 hs_status hs_h5_read(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim, void *out);
+/* The same for files that others wrote: chunks never written are theirs to leave out. */
+hs_status hs_h5_read_foreign(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim, void *out);
+/* A data set's own hash (attribute hash64) over its elements as they lie in memory in the file's type; headers, where attributes lie, have checksums.
+ * It closes what Fletcher32 leaves open: damage to the index of chunks. */
+hs_status hs_h5_seal(hid_t group, const char *name, const void *data, size_t bytes);
+hs_status hs_h5_check_seal(hid_t group, const char *name, const void *data, size_t bytes);
+/* Is every chunk of DATA stored, filtered as the rest? */
+bool hs_h5_is_complete(hid_t data, const hs_h5_shape *shape);
 
 #endif

@@ -11,11 +11,8 @@ hs_status hs_h5_make_group(hid_t parent, const char *name, hid_t *group)
 {
     hs_status st = HS_OK;
     hid_t plist = H5Pcreate(H5P_GROUP_CREATE);
-    unsigned tracked = H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED;
     H5_TRY(parent, plist);
-    H5_TRY_GOTO(st, parent, H5Pset_obj_track_times(plist, false), done);
-    H5_TRY_GOTO(st, parent, H5Pset_link_creation_order(plist, tracked), done);
-    H5_TRY_GOTO(st, parent, H5Pset_attr_creation_order(plist, tracked), done);
+    HS_TRY_GOTO(st, hs_h5_creation(plist, true), done);
     H5_TRY_GOTO(st, parent, *group = H5Gcreate2(parent, name, H5P_DEFAULT, plist, H5P_DEFAULT), done);
 done:
     H5Pclose(plist);
@@ -53,8 +50,7 @@ static hs_status creation_list(hid_t group, const hs_h5_spec *spec, hid_t *plist
     hid_t id = H5Pcreate(H5P_DATASET_CREATE);
     H5_TRY(group, id);
     chunk_shape(spec, chunk);
-    H5_TRY_GOTO(st, group, H5Pset_obj_track_times(id, false), fail);
-    H5_TRY_GOTO(st, group, H5Pset_attr_creation_order(id, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), fail);
+    HS_TRY_GOTO(st, hs_h5_creation(id, false), fail);
     H5_TRY_GOTO(st, group, H5Pset_chunk(id, spec->rank, chunk), fail);
     if (spec->packed) {
         H5_TRY_GOTO(st, group, H5Pset_shuffle(id), fail);

@@ -169,7 +169,86 @@ static void extent_text(int rank, const hsize_t *dim, char *text, size_t capacit
         snprintf(text + used, capacity - used, "]");
 }
 
-hs_status hs_h5_read(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim, void *out)
+/* ---- completeness ----------------------------------------------------------------------------------------------------------------------------------- */
+
+#if H5_VERSION_GE(1, 10, 5)
+/* Asked chunk by chunk only of the first so many: HDF5 searches from the start each time. */
+enum { CHUNKS_ASKED = 256 };
+
+static bool chunk_is_sound(hid_t data, int rank, const hsize_t *dim, const hsize_t *chunk, hsize_t number)
+{
+    hsize_t offset[HS_H5_RANK], size = 0;
+    haddr_t address = HADDR_UNDEF;
+    unsigned mask = 1;
+    for (int i = rank - 1; i >= 0; i--) {
+        hsize_t across = (dim[i] + chunk[i] - 1) / chunk[i];
+        offset[i] = number % across * chunk[i];
+        number /= across;
+    }
+    return H5Dget_chunk_info_by_coord(data, offset, &mask, &address, &size) >= 0 && address != HADDR_UNDEF && size > 0 && mask == 0;
+}
+
+static bool chunks_are_sound(hid_t data, const hs_h5_shape *shape, const hsize_t *chunk)
+{
+    hsize_t expected = 1, stored = 0;
+    hid_t space = H5Dget_space(data);
+    for (int i = 0; i < shape->rank; i++)
+        expected *= (shape->dim[i] + chunk[i] - 1) / chunk[i];
+    bool sound = H5Dget_num_chunks(data, space, &stored) >= 0 && stored == expected;
+    for (hsize_t c = 0; sound && c < expected && c < CHUNKS_ASKED; c++)
+        sound = chunk_is_sound(data, shape->rank, shape->dim, chunk, c);
+    H5Sclose(space);
+    return sound;
+}
+#endif
+
+bool hs_h5_is_complete(hid_t data, const hs_h5_shape *shape)
+{
+    bool complete = true;
+#if H5_VERSION_GE(1, 10, 5)
+    hsize_t chunk[HS_H5_RANK];
+    hid_t plist = H5Dget_create_plist(data);
+    if (shape->count > 0 && H5Pget_layout(plist) == H5D_CHUNKED)
+        complete = H5Pget_chunk(plist, HS_H5_RANK, chunk) == shape->rank && chunks_are_sound(data, shape, chunk);
+    H5Pclose(plist);
+#else
+    (void)data;
+    (void)shape;
+#endif
+    return complete;
+}
+
+static hs_status open_sealed(hid_t group, const char *name, hid_t *data)
+{
+    H5_TRY(group, *data = H5Dopen2(group, name, H5P_DEFAULT));
+    return HS_OK;
+}
+
+hs_status hs_h5_seal(hid_t group, const char *name, const void *data, size_t bytes)
+{
+    hid_t id = -1;
+    uint64_t hash = hs_hash64(data, bytes, 0);
+    HS_TRY(open_sealed(group, name, &id));
+    hs_status st = hs_h5_set(id, "hash64", HS_H5_U64, 0, &hash);
+    H5Dclose(id);
+    return st;
+}
+
+hs_status hs_h5_check_seal(hid_t group, const char *name, const void *data, size_t bytes)
+{
+    hid_t id = -1;
+    uint64_t hash = 0;
+    HS_TRY(open_sealed(group, name, &id));
+    hs_status st = hs_h5_get(id, "hash64", HS_H5_U64, 0, &hash);
+    H5Dclose(id);
+    if (st == HS_OK && hash != hs_hash64(data, bytes, 0))
+        st = refuse(group, name, "is damaged: its content is not what its hash64 says");
+    return st;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------------------------------------------------------------- */
+
+static hs_status read_all(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim, bool ours, void *out)
 {
     hs_status st = HS_OK;
     hs_h5_shape shape;
@@ -182,10 +261,24 @@ hs_status hs_h5_read(hid_t group, const char *name, hs_h5_type type, int rank, c
         st = hs_fail(HS_EINPUT, "%s: `%s` is %s in the file, %s is wanted", hs_h5_path(group, path, sizeof path), name, found, wanted);
         goto done;
     }
+    if (ours && !hs_h5_is_complete(data, &shape)) {
+        st = refuse(group, name, "is damaged: parts of it cannot be found");
+        goto done;
+    }
     HS_TRY_GOTO(st, hs_h5_type_open(type, true, &memory), done);
     H5_TRY_GOTO(st, data, H5Dread(data, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, out), done);
 done:
     hs_h5_drop(memory);
     hs_h5_drop(data);
     return st;
+}
+
+hs_status hs_h5_read(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim, void *out)
+{
+    return read_all(group, name, type, rank, dim, true, out);
+}
+
+hs_status hs_h5_read_foreign(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim, void *out)
+{
+    return read_all(group, name, type, rank, dim, false, out);
 }

@@ -75,7 +75,7 @@ static hs_status read_labels(const char *path, hid_t group, const char *name, in
     HS_TRY_GOTO(st, hs_calloc(shape.count + 1, sizeof *wide, "labels", &wide), done);
     HS_TRY_GOTO(st, hs_calloc(shape.count + 1, sizeof *narrow, "labels", &narrow), done);
     if (shape.count)
-        HS_TRY_GOTO(st, hs_h5_read(group, name, HS_H5_I64, 1, shape.dim, wide), done);
+        HS_TRY_GOTO(st, hs_h5_read_foreign(group, name, HS_H5_I64, 1, shape.dim, wide), done);
     for (size_t i = 0; i < shape.count; i++) {
         if (wide[i] < 0 || wide[i] >= CLASSES_MAX) {
             st = hs_fail(HS_EINPUT, "%s: `%s`[%zu] is %lld; labels must lie in 0 .. %d", path, name, i, (long long)wide[i], CLASSES_MAX - 1);
