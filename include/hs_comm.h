@@ -71,7 +71,7 @@ hs_status hs_buckets_create(hs_comm *c, void *slab, size_t count, hs_real real, 
 void hs_buckets_destroy(hs_buckets **buckets);
 hs_status hs_buckets_begin(hs_buckets *b);
 hs_status hs_buckets_ready(hs_buckets *b, size_t offset, size_t count); /* any order; starts what is complete, in slab order from the end */
-hs_status hs_buckets_finish(hs_buckets *b);                              /* starts what was not reported, waits; the slab then holds sums over all ranks */
+hs_status hs_buckets_finish(hs_buckets *b); /* starts what was not reported, waits; the slab then holds sums over all ranks */
 double hs_buckets_exposed(const hs_buckets *b);                          /* seconds spent waiting in the last finish */
 
 #ifdef __cplusplus

@@ -96,7 +96,8 @@ static inline unsigned char idx_pixel(size_t i)
 }
 
 /* PART ("train", "t10k") of N images of H x W (x C if c > 0) with labels i % CLASSES; ENDING "" or ".gz". */
-static inline void put_idx(const char *dir, const char *part, uint32_t n, uint32_t h, uint32_t w, uint32_t c, int classes, const char *ending)
+static inline void put_idx(const char *dir, const char *part, uint32_t n, uint32_t h, uint32_t w, uint32_t c, int classes,
+                           const char *ending)
 {
     char name[64];
     const uint32_t size[4] = {n, h, w, c};

@@ -64,7 +64,9 @@ static bool step(hs_comm *c, hs_buckets *b, void *slab, hs_real real, size_t cou
     int n = cut(count, seed, r);
     bool good = hs_buckets_begin(b) == HS_OK;
     for (int i = 0; i < n; i++) {
-        int pick = how == FROM_THE_END ? n - 1 - i : how == FROM_THE_START ? i : (int)hs_permute(seed, 0, (uint64_t)n, (uint64_t)i);
+        int pick = how == FROM_THE_END     ? n - 1 - i
+                   : how == FROM_THE_START ? i
+                                           : (int)hs_permute(seed, 0, (uint64_t)n, (uint64_t)i);
         write_numbers(slab, real, r[pick], c->rank);
         good = hs_buckets_ready(b, r[pick].offset, r[pick].count) == HS_OK && good;
     }
@@ -87,15 +89,16 @@ static void test_sizes(hs_comm *c, hs_real real, order how, const char *name)
             good = hs_live_blocks() == blocks && good;
             hs_buckets_destroy(&b);
         }
-    tap_ok(good, "f%d, ranges reported %s: slabs of 1 to %d, buckets of 0 bytes to larger than the slab", 8 * (int)real, name, SLAB_MAX);
+    tap_ok(good, "f%d, ranges reported %s: slabs of 1 to %d, buckets of 0 bytes to larger than the slab", 8 * (int)real, name,
+           SLAB_MAX);
 }
 
 static void test_empty(hs_comm *c)
 {
     hs_buckets *b = NULL;
     double none[1] = {7};
-    bool good = hs_buckets_create(c, none, 0, HS_F64, 64, &b) == HS_OK && hs_buckets_begin(b) == HS_OK && hs_buckets_ready(b, 0, 0) == HS_OK &&
-                hs_buckets_finish(b) == HS_OK;
+    bool good = hs_buckets_create(c, none, 0, HS_F64, 64, &b) == HS_OK && hs_buckets_begin(b) == HS_OK &&
+                hs_buckets_ready(b, 0, 0) == HS_OK && hs_buckets_finish(b) == HS_OK;
     hs_buckets_destroy(&b);
     tap_ok(good && none[0] == 7 && b == NULL, "an empty slab");
 }
@@ -120,7 +123,8 @@ static void test_misuse(hs_comm *c)
     hs_buckets *b = NULL;
     bool good = hs_buckets_create(c, slab, 100, HS_F64, 80, &b) == HS_OK && hs_buckets_begin(b) == HS_OK;
     tap_ok(good && hs_buckets_ready(b, 90, 11) == HS_EINTERNAL && hs_buckets_ready(b, 101, 0) == HS_EINTERNAL &&
-           hs_buckets_ready(b, 1, SIZE_MAX) == HS_EINTERNAL, "a range outside of the slab is refused");
+               hs_buckets_ready(b, 1, SIZE_MAX) == HS_EINTERNAL,
+           "a range outside of the slab is refused");
     good = hs_buckets_ready(b, 50, 20) == HS_OK;
     tap_ok(good && hs_buckets_ready(b, 69, 1) == HS_EINTERNAL, "a number reported twice is refused");
     good = hs_buckets_finish(b) == HS_OK;

@@ -28,7 +28,9 @@ static double expected(int size, size_t i, hs_reduce op)
 
 static double value_at(const void *buffer, hs_comm_type type, size_t i)
 {
-    return type == HS_COMM_F32 ? ((const float *)buffer)[i] : type == HS_COMM_F64 ? ((const double *)buffer)[i] : (double)((const int64_t *)buffer)[i];
+    return type == HS_COMM_F32   ? ((const float *)buffer)[i]
+           : type == HS_COMM_F64 ? ((const double *)buffer)[i]
+                                 : (double)((const int64_t *)buffer)[i];
 }
 
 static void set_at(void *buffer, hs_comm_type type, size_t i, double v)
@@ -111,7 +113,8 @@ static void test_split(hs_comm *c)
     hs_comm *part = NULL;
     int color = c->rank % 2;
     bool good = hs_comm_split(c, color, &part) == HS_OK;
-    tap_ok(good && part->size == (c->size + 1 - color) / 2 && part->rank == c->rank / 2, "split into odd and even ranks, order kept");
+    tap_ok(good && part->size == (c->size + 1 - color) / 2 && part->rank == c->rank / 2,
+           "split into odd and even ranks, order kept");
     double sum = c->rank;
     double want = 0;
     for (int r = color; r < c->size; r += 2)
@@ -122,7 +125,8 @@ static void test_split(hs_comm *c)
     tap_ok(part == NULL, "destroy clears the pointer");
     if (c->size > 1) {
         hs_status st = hs_comm_split(c, c->rank == 1 ? -1 : 0, &part);
-        tap_ok(part == NULL && st == (c->rank == 1 ? HS_EINTERNAL : HS_EREMOTE), "a negative colour on one rank fails on all, and hangs none");
+        tap_ok(part == NULL && st == (c->rank == 1 ? HS_EINTERNAL : HS_EREMOTE),
+               "a negative colour on one rank fails on all, and hangs none");
     }
 }
 
@@ -143,7 +147,8 @@ static void test_in_flight(hs_comm *c)
             good = c->ops->wait(c, s) == HS_OK && good;
         for (int s = 0; s < HS_COMM_BUCKETS; s++)
             for (size_t i = 0; i < 37; i++)
-                good = good && buffer[s][i] == (i < (size_t)(s % 38) ? expected(c->size, i + (size_t)s, HS_SUM) : number(c->rank, i + (size_t)s));
+                good = good && buffer[s][i] == (i < (size_t)(s % 38) ? expected(c->size, i + (size_t)s, HS_SUM)
+                                                                     : number(c->rank, i + (size_t)s));
     }
     tap_ok(good, "%d sums in flight together", HS_COMM_BUCKETS);
     tap_ok(c->ops->wait(c, 5) == HS_OK, "waiting for a slot without a sum is harmless");
@@ -205,7 +210,7 @@ static void test_deterministic(hs_comm *c)
     }
 }
 
-/* ---- fixed tree --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- fixed tree ------------------------------------------------------------------------------------------------ */
 
 enum { SHARDS = 8, WIDTH = 501 };
 
@@ -252,7 +257,8 @@ static void test_identity(hs_comm *c)
     double ranks = c->rank;
     bool good = hs_allreduce(c, &ranks, 1, HS_COMM_F64, HS_SUM) == HS_OK;
     tap_ok(good && ranks == c->size * (c->size - 1) / 2, "ranks are 0 .. size - 1");
-    tap_ok(c->host[0] != '\0' && c->local_size == c->size && c->local_rank == c->rank, "one host: local rank and size are the global ones");
+    tap_ok(c->host[0] != '\0' && c->local_size == c->size && c->local_rank == c->rank,
+           "one host: local rank and size are the global ones");
     tap_ok(hs_barrier(c) == HS_OK, "barrier");
 }
 
@@ -262,7 +268,8 @@ static void test_error(hs_comm *c)
     if (strcmp(c->ops->name, "mpi") != 0)
         return;
     hs_status st = hs_broadcast(c, &byte, 1, c->size);
-    tap_ok(st == HS_EIO && strstr(hs_fail_text(), "MPI_Bcast") && strstr(hs_fail_text(), c->host) && strstr(hs_fail_text(), "rank"),
+    tap_ok(st == HS_EIO && strstr(hs_fail_text(), "MPI_Bcast") && strstr(hs_fail_text(), c->host) &&
+               strstr(hs_fail_text(), "rank"),
            "an MPI error comes back as a status and names call, rank and host");
 }
 

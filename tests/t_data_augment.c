@@ -218,7 +218,8 @@ static void test_misuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pure), cmocka_unit_test(test_moves),  cmocka_unit_test(test_hue), cmocka_unit_test(test_saturation_and_value),
+        cmocka_unit_test(test_pure),   cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_hue),    cmocka_unit_test(test_saturation_and_value),
         cmocka_unit_test(test_misuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

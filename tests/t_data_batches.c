@@ -8,7 +8,7 @@
 
 #include "data_files.h"
 
-/* ---- every allocation of the process is counted (not under a sanitizer, which has its own malloc) ---------------------------------------- */
+/* ---- every allocation of the process is counted (not under a sanitizer, which has its own malloc) -------------- */
 
 static atomic_long allocations;
 
@@ -49,7 +49,7 @@ void *aligned_alloc(size_t align, size_t n)
 #define COUNTED 0
 #endif
 
-/* ---- a set whose sample i is full of i ------------------------------------------------------------------------------------------------------ */
+/* ---- a set whose sample i is full of i ------------------------------------------------------------------------- */
 
 enum { SIZE = 6 };
 
@@ -87,7 +87,7 @@ static hs_batcher *make(counting_set *set, int capacity, bool shuffle, bool pref
     return b;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- tests ----------------------------------------------------------------------------------------------------- */
 
 static void test_arithmetic(void **state)
 {
@@ -294,8 +294,9 @@ static void test_no_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arithmetic), cmocka_unit_test(test_epochs),        cmocka_unit_test(test_shuffle_differs),
-        cmocka_unit_test(test_prefetch),   cmocka_unit_test(test_broken_sample), cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_arithmetic),           cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_shuffle_differs),      cmocka_unit_test(test_prefetch),
+        cmocka_unit_test(test_broken_sample),        cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_prefetch_reads_ahead), cmocka_unit_test(test_no_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,8 @@ static void test_damaged_ten(void **state)
     FAILS(spec_of("cifar10", *state, ""), HS_SPLIT_TRAIN, HS_EINPUT, "data_batch_3.bin", "0 bytes");
     put_ten(*state);
     set_byte(*state, "data_batch_5.bin", 2 * (1 + IMAGE), 10);
-    FAILS(spec_of("cifar10", *state, ""), HS_SPLIT_TRAIN, HS_EINPUT, "data_batch_5.bin", "label 10 of row 2 (byte 6146)", "0 to 9");
+    FAILS(spec_of("cifar10", *state, ""), HS_SPLIT_TRAIN, HS_EINPUT, "data_batch_5.bin", "label 10 of row 2 (byte 6146)",
+          "0 to 9");
     remove_file(*state, "data_batch_4.bin");
     FAILS(spec_of("cifar10", *state, ""), HS_SPLIT_TRAIN, HS_EINPUT, "data_batch_4.bin", "binary version");
 }

@@ -164,10 +164,12 @@ static void test_bad_header(void **state)
     }
 }
 
-/* Any byte of any file may be wrong: either the set opens, or the reason is the input; nothing crashes and nothing stays behind. */
+/* Any byte of any file may be wrong: either the set opens, or the reason is the input; nothing crashes and nothing stays behind.
+ */
 static void test_random_damage(void **state)
 {
-    static const char *const name[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"};
+    static const char *const name[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "train-images-idx3-ubyte.gz",
+                                       "train-labels-idx1-ubyte.gz"};
     const char *given = getenv("HALFSPEC_TEST_SEED");
     unsigned seed = given ? (unsigned)atoi(given) : (unsigned)getpid();
     int opened = 0, refused = 0;
@@ -295,11 +297,19 @@ static void test_specification(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_SCRATCH(test_plain_and_gzip), IN_SCRATCH(test_four_dimensions), IN_SCRATCH(test_missing),
-        IN_SCRATCH(test_truncated),      IN_SCRATCH(test_damaged_gzip),    IN_SCRATCH(test_trailing),
-        IN_SCRATCH(test_bad_header),     IN_SCRATCH(test_bomb),            IN_SCRATCH(test_labels),
+        IN_SCRATCH(test_plain_and_gzip),
+        IN_SCRATCH(test_four_dimensions),
+        IN_SCRATCH(test_missing),
+        IN_SCRATCH(test_truncated),
+        IN_SCRATCH(test_damaged_gzip),
+        IN_SCRATCH(test_trailing),
+        IN_SCRATCH(test_bad_header),
+        IN_SCRATCH(test_bomb),
+        IN_SCRATCH(test_labels),
         IN_SCRATCH(test_random_damage),
-        IN_SCRATCH(test_fashion_place),  cmocka_unit_test(test_fashion_itself), cmocka_unit_test(test_specification),
+        IN_SCRATCH(test_fashion_place),
+        cmocka_unit_test(test_fashion_itself),
+        cmocka_unit_test(test_specification),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

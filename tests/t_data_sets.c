@@ -21,7 +21,7 @@ static void read_one(hs_dataset *set, int64_t index, float *x, int32_t *label)
     assert_int_equal(hs_dataset_read(set, &index, 1, x, label), HS_OK);
 }
 
-/* ---- synthetic --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- synthetic ------------------------------------------------------------------------------------------------- */
 
 static void test_synthetic_is_pure(void **state)
 {
@@ -30,8 +30,10 @@ static void test_synthetic_is_pure(void **state)
     int32_t label[7], alone;
     bool differs = false;
     (void)state;
-    hs_dataset *a = open_synthetic("synthetic:100,12,12,2,5", HS_SPLIT_TRAIN, 3), *b = open_synthetic("synthetic:100,12,12,2,5", HS_SPLIT_TRAIN, 3);
-    hs_dataset *c = open_synthetic("synthetic:100,12,12,2,5", HS_SPLIT_TRAIN, 4), *t = open_synthetic("synthetic:100,12,12,2,5", HS_SPLIT_TEST, 3);
+    hs_dataset *a = open_synthetic("synthetic:100,12,12,2,5", HS_SPLIT_TRAIN, 3),
+               *b = open_synthetic("synthetic:100,12,12,2,5", HS_SPLIT_TRAIN, 3);
+    hs_dataset *c = open_synthetic("synthetic:100,12,12,2,5", HS_SPLIT_TRAIN, 4),
+               *t = open_synthetic("synthetic:100,12,12,2,5", HS_SPLIT_TEST, 3);
     assert_true(a->count == 100 && t->count == 20 && a->classes == CLASSES && a->shape.c == 2 && a->bytes);
     assert_int_equal(hs_dataset_read(a, index, 7, x, label), HS_OK);
     for (int i = 0; i < 7; i++) {
@@ -78,7 +80,8 @@ static void test_synthetic_can_be_learned(void **state)
     int seen[CLASSES] = {0}, right = 0;
     int32_t label;
     (void)state;
-    hs_dataset *set = open_synthetic("synthetic:1000,12,12,2,5", HS_SPLIT_TRAIN, 8), *test = open_synthetic("synthetic:1000,12,12,2,5", HS_SPLIT_TEST, 8);
+    hs_dataset *set = open_synthetic("synthetic:1000,12,12,2,5", HS_SPLIT_TRAIN, 8),
+               *test = open_synthetic("synthetic:1000,12,12,2,5", HS_SPLIT_TEST, 8);
     for (int64_t i = 0; i < set->count; i++) {
         read_one(set, i, x, &label);
         seen[label]++;
@@ -119,7 +122,7 @@ static void test_synthetic_misuse(void **state)
     hs_dataset_close(&set);
 }
 
-/* ---- split ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- split ----------------------------------------------------------------------------------------------------- */
 
 /* Which samples of the whole are in VIEW: their pixels tell. */
 static void mark(hs_dataset *view, hs_dataset *whole, int *times)
@@ -149,7 +152,8 @@ static void test_split(void **state)
             hs_dataset *part[2] = {NULL, NULL}, *whole = open_synthetic("synthetic:300,2,2,1,3", HS_SPLIT_TRAIN, 1);
             for (int i = 0; i < 2; i++) {
                 hs_dataset *own = open_synthetic("synthetic:300,2,2,1,3", HS_SPLIT_TRAIN, 1);
-                assert_int_equal(hs_dataset_split(own, i ? HS_SPLIT_VALIDATION : HS_SPLIT_TRAIN, share[k], seed, &part[i]), HS_OK);
+                assert_int_equal(hs_dataset_split(own, i ? HS_SPLIT_VALIDATION : HS_SPLIT_TRAIN, share[k], seed, &part[i]),
+                                 HS_OK);
                 mark(part[i], whole, times);
             }
             assert_int_equal(part[1]->count, (int64_t)(share[k] * 300 + 0.5));
@@ -168,7 +172,9 @@ static void test_split_by_seed(void **state)
     (void)state;
     for (uint64_t seed = 1; seed < 3; seed++) {
         hs_dataset *view = NULL, *whole = open_synthetic("synthetic:300,2,2,1,3", HS_SPLIT_TRAIN, 1);
-        assert_int_equal(hs_dataset_split(open_synthetic("synthetic:300,2,2,1,3", HS_SPLIT_TRAIN, 1), HS_SPLIT_VALIDATION, 0.3, seed, &view), HS_OK);
+        assert_int_equal(
+            hs_dataset_split(open_synthetic("synthetic:300,2,2,1,3", HS_SPLIT_TRAIN, 1), HS_SPLIT_VALIDATION, 0.3, seed, &view),
+            HS_OK);
         mark(view, whole, seed == 1 ? a : b);
         hs_dataset_close(&view);
         hs_dataset_close(&whole);
@@ -183,13 +189,14 @@ static void test_split_misuse(void **state)
     (void)state;
     for (int k = 0; k < 5; k++) {
         hs_dataset *view = NULL, *set = open_synthetic("synthetic:10,2,2,1,2", HS_SPLIT_TRAIN, 1);
-        assert_int_equal(hs_dataset_split(set, share[k] > 0.5 ? HS_SPLIT_TRAIN : HS_SPLIT_VALIDATION, share[k], 1, &view), HS_EUSAGE);
+        assert_int_equal(hs_dataset_split(set, share[k] > 0.5 ? HS_SPLIT_TRAIN : HS_SPLIT_VALIDATION, share[k], 1, &view),
+                         HS_EUSAGE);
         assert_null(view);
         assert_int_equal(hs_live_blocks(), blocks);
     }
 }
 
-/* ---- normalisation ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- normalisation --------------------------------------------------------------------------------------------- */
 
 typedef struct plain_set { /* floats far from zero, where sum(x^2) - n mean^2 would cancel */
     hs_dataset base;
@@ -254,8 +261,9 @@ static void test_scaling(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_synthetic_is_pure), cmocka_unit_test(test_synthetic_can_be_learned), cmocka_unit_test(test_synthetic_misuse),
-        cmocka_unit_test(test_split),             cmocka_unit_test(test_split_by_seed),            cmocka_unit_test(test_split_misuse),
+        cmocka_unit_test(test_synthetic_is_pure), cmocka_unit_test(test_synthetic_can_be_learned),
+        cmocka_unit_test(test_synthetic_misuse),  cmocka_unit_test(test_split),
+        cmocka_unit_test(test_split_by_seed),     cmocka_unit_test(test_split_misuse),
         cmocka_unit_test(test_scaling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* buckets.c - gradients leave while backward goes on: the slab is cut into buckets from its end downwards, and a bucket's sum starts as soon as
- * all of its numbers are reported and every bucket behind it has started. So all ranks start the same sums in the same order. */
+/* buckets.c - gradients leave while backward goes on: the slab is cut into buckets from its end downwards, and a bucket's sum
+ * starts as soon as all of its numbers are reported and every bucket behind it has started. So all ranks start the same sums in
+ * the same order. */
 #include "comm_impl.h"
 #include "hs_base.h"
 

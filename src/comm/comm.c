@@ -1,4 +1,5 @@
-/* comm.c - what is the same for every kind of communicator: calls through the table, agreement after an error, the fixed-tree sum. */
+/* comm.c - what is the same for every kind of communicator: calls through the table, agreement after an error, the fixed-tree
+ * sum. */
 #define _POSIX_C_SOURCE 200809L /* gethostname */
 
 #include <stdio.h>
@@ -60,9 +61,10 @@ hs_status hs_agree(hs_comm *c, hs_status mine)
     return failed ? hs_fail(HS_EREMOTE, "another rank failed; its message says why") : HS_OK;
 }
 
-/* ---- fixed-tree sum ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- fixed-tree sum -------------------------------------------------------------------------------------------- */
 
-/* BUFFER += OTHER. IEEE addition commutes, so both partners of an exchange get the same bits although each has its own number on the left. */
+/* BUFFER += OTHER. IEEE addition commutes, so both partners of an exchange get the same bits although each has its own number on
+ * the left. */
 static void add(void *buffer, const void *other, size_t count, hs_comm_type type)
 {
     if (type == HS_COMM_F32) {
@@ -83,15 +85,19 @@ static void add(void *buffer, const void *other, size_t count, hs_comm_type type
     }
 }
 
-/* Level m joins neighbouring blocks of m ranks: ((r0 + r1) + (r2 + r3)) + ..., the upper part of one binary tree over all shards. */
+/* Level m joins neighbouring blocks of m ranks: ((r0 + r1) + (r2 + r3)) + ..., the upper part of one binary tree over all shards.
+ */
 hs_status hs_tree_sum(hs_comm *c, void *buffer, size_t count, hs_comm_type type, void *scratch)
 {
     if (c->size == 1)
         return HS_OK;
     if (c->size & (c->size - 1))
-        return hs_fail(HS_EUNSUPPORTED, "a sum in a fixed tree needs 1, 2, 4, 8, ... ranks, not %d; start that many or set reproducible = no", c->size);
+        return hs_fail(HS_EUNSUPPORTED,
+                       "a sum in a fixed tree needs 1, 2, 4, 8, ... ranks, not %d; start that many or set reproducible = no",
+                       c->size);
     if (!c->ops->exchange)
-        return hs_fail(HS_EUNSUPPORTED, "communicator '%s' cannot sum in a fixed tree; use comm = mpi or reproducible = no", c->ops->name);
+        return hs_fail(HS_EUNSUPPORTED, "communicator '%s' cannot sum in a fixed tree; use comm = mpi or reproducible = no",
+                       c->ops->name);
     for (int m = 1; m < c->size; m *= 2) {
         HS_TRY(c->ops->exchange(c, c->rank ^ m, buffer, scratch, count * hs_comm_type_bytes(type)));
         add(buffer, scratch, count, type);

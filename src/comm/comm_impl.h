@@ -8,8 +8,8 @@
 void hs_comm_host(char host[64]);
 size_t hs_comm_type_bytes(hs_comm_type type);
 
-/* Test aid, only in a build with MPI: split messages of COMM into pieces of at most COUNT elements, so that the path for more than INT_MAX
- * elements can be walked with little memory. */
+/* Test aid, only in a build with MPI: split messages of COMM into pieces of at most COUNT elements, so that the path for more
+ * than INT_MAX elements can be walked with little memory. */
 void hs_mpi_set_piece(hs_comm *comm, size_t count);
 
 #endif

@@ -1,4 +1,5 @@
-/* augment.c - random changes of one sample, each a pure function of (seed, epoch, sample): translation, flip, HSV jitter (section 5.2 of the paper). */
+/* augment.c - random changes of one sample, each a pure function of (seed, epoch, sample): translation, flip, HSV jitter
+ * (section 5.2 of the paper). */
 #include <string.h>
 
 #include "data_impl.h"
@@ -10,13 +11,17 @@ hs_status hs_augment_check(const hs_augment *a, hs_shape shape)
 {
     int side = shape.h < shape.w ? shape.h : shape.w;
     if (a->shift < 0 || a->crop < 0 || a->shift + a->crop >= side)
-        return hs_fail(HS_EUSAGE, "augment.shift = %d and augment.crop = %d would move %d x %d images out of sight; their sum must be under %d", a->shift,
-                       a->crop, shape.h, shape.w, side);
+        return hs_fail(
+            HS_EUSAGE,
+            "augment.shift = %d and augment.crop = %d would move %d x %d images out of sight; their sum must be under %d",
+            a->shift, a->crop, shape.h, shape.w, side);
     if (!(a->hue >= 0 && a->hue <= 0.5 && a->saturation >= 0 && a->saturation <= 1 && a->value >= 0 && a->value <= 1))
-        return hs_fail(HS_EUSAGE, "augment.hue = %g must lie in 0 to 0.5 turns, augment.saturation = %g and augment.value = %g in 0 to 1", a->hue,
-                       a->saturation, a->value);
+        return hs_fail(HS_EUSAGE,
+                       "augment.hue = %g must lie in 0 to 0.5 turns, augment.saturation = %g and augment.value = %g in 0 to 1",
+                       a->hue, a->saturation, a->value);
     if ((a->hue > 0 || a->saturation > 0 || a->value > 0) && shape.c != 3)
-        return hs_fail(HS_EUSAGE, "augment.hue, .saturation and .value need images with 3 channels, these have %d; set them to 0", shape.c);
+        return hs_fail(HS_EUSAGE, "augment.hue, .saturation and .value need images with 3 channels, these have %d; set them to 0",
+                       shape.c);
     return HS_OK;
 }
 
@@ -51,7 +56,8 @@ static void flip(hs_shape s, float *x)
     for (int y = 0; y < s.h; y++)
         for (int left = 0, right = s.w - 1; left < right; left++, right--)
             for (int c = 0; c < s.c; c++) {
-                float *a = x + ((size_t)y * (size_t)s.w + (size_t)left) * (size_t)s.c + c, *b = x + ((size_t)y * (size_t)s.w + (size_t)right) * (size_t)s.c + c;
+                float *a = x + ((size_t)y * (size_t)s.w + (size_t)left) * (size_t)s.c + c,
+                      *b = x + ((size_t)y * (size_t)s.w + (size_t)right) * (size_t)s.c + c;
                 float kept = *a;
                 *a = *b;
                 *b = kept;
@@ -69,8 +75,8 @@ static inline float most(float a, float b)
     return a > b ? a : b;
 }
 
-/* Smith's hexcone model (Color gamut transform pairs, SIGGRAPH 1978), hue in sixths of a turn. Channel k of (hue, saturation, value) is
- * v - v s clamp(min(t, 4 - t), 0, 1) with t = (k + hue) mod 6 and k = 5, 3, 1 for r, g, b. */
+/* Smith's hexcone model (Color gamut transform pairs, SIGGRAPH 1978), hue in sixths of a turn. Channel k of (hue, saturation,
+ * value) is v - v s clamp(min(t, 4 - t), 0, 1) with t = (k + hue) mod 6 and k = 5, 3, 1 for r, g, b. */
 static void jitter_pixel(float p[3], float hue, float saturation, float value, float top)
 {
     float r = p[0], g = p[1], b = p[2];
@@ -89,12 +95,14 @@ static void jitter_pixel(float p[3], float hue, float saturation, float value, f
     }
 }
 
-void hs_augment_apply(const hs_augment *a, hs_shape shape, uint64_t seed, int64_t epoch, int64_t sample, float top, float *x, float *scratch)
+void hs_augment_apply(const hs_augment *a, hs_shape shape, uint64_t seed, int64_t epoch, int64_t sample, float top, float *x,
+                      float *scratch)
 {
     uint32_t e = (uint32_t)epoch;
     if (a->shift > 0 || a->crop > 0) { /* pad and crop back is a translation too; both together add up */
         hs_words r = hs_random(seed, HS_DRAW_AUGMENT, e, DRAW_MOVE, (uint64_t)sample);
-        move(shape, within(r.w[0], a->shift) + within(r.w[1], a->crop), within(r.w[2], a->shift) + within(r.w[3], a->crop), x, scratch);
+        move(shape, within(r.w[0], a->shift) + within(r.w[1], a->crop), within(r.w[2], a->shift) + within(r.w[3], a->crop), x,
+             scratch);
     }
     if (a->flip && (hs_random(seed, HS_DRAW_AUGMENT, e, DRAW_FLIP, (uint64_t)sample).w[0] >> 31))
         flip(shape, x);

@@ -1,5 +1,5 @@
-/* batcher.c - fills batches: order of the epoch, read, augment, scale. Two buffers: the caller holds one, the prefetch thread (if there is one)
- * fills the other. A buffer is a pure function of (epoch, first, count), so it does not matter who filled it. */
+/* batcher.c - fills batches: order of the epoch, read, augment, scale. Two buffers: the caller holds one, the prefetch thread (if
+ * there is one) fills the other. A buffer is a pure function of (epoch, first, count), so it does not matter who filled it. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <math.h>
@@ -39,7 +39,8 @@ struct hs_batcher {
 
 int64_t hs_batcher_index(const hs_batcher *b, int64_t epoch, int64_t position)
 {
-    return b->options.shuffle ? (int64_t)hs_permute(b->options.seed, (uint32_t)epoch, (uint64_t)b->set->count, (uint64_t)position) : position;
+    return b->options.shuffle ? (int64_t)hs_permute(b->options.seed, (uint32_t)epoch, (uint64_t)b->set->count, (uint64_t)position)
+                              : position;
 }
 
 /* X [groups * rows] in place. */
@@ -59,8 +60,8 @@ static hs_status fill(const hs_batcher *b, batch *to)
     HS_TRY(hs_dataset_read(b->set, to->indices, to->count, to->x, to->labels));
     if (b->options.augment)
         for (int i = 0; i < to->count; i++)
-            hs_augment_apply(&b->augment, b->set->shape, b->options.seed, to->epoch, to->indices[i], b->set->bytes ? 255.0f : INFINITY,
-                             to->x + (size_t)i * size, to->scratch);
+            hs_augment_apply(&b->augment, b->set->shape, b->options.seed, to->epoch, to->indices[i],
+                             b->set->bytes ? 255.0f : INFINITY, to->x + (size_t)i * size, to->scratch);
     if (scaling && scaling->count)
         scale(scaling, to->x, (size_t)to->count * size);
     return HS_OK;
@@ -76,7 +77,7 @@ static void fill_slot(const hs_batcher *b, batch *to, int64_t epoch, int64_t fir
         snprintf(to->text, sizeof to->text, "%.1023s", hs_fail_text());
 }
 
-/* ---- the thread ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the thread ------------------------------------------------------------------------------------------------ */
 
 static void *prefetch(void *argument)
 {
@@ -142,7 +143,7 @@ static void stop_thread(hs_batcher *b)
     pthread_mutex_destroy(&b->mutex);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------------------------ */
 
 static hs_status reserve(hs_batcher *b)
 {
@@ -195,18 +196,19 @@ void hs_batcher_destroy(hs_batcher **batcher)
     *batcher = NULL;
 }
 
-/* ---- the step path ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the step path --------------------------------------------------------------------------------------------- */
 
 static bool legal(const hs_batcher *b, int64_t epoch, int64_t first, int count)
 {
-    return epoch >= 0 && epoch <= UINT32_MAX && first >= 0 && count >= 0 && count <= b->options.capacity && first <= b->set->count - count;
+    return epoch >= 0 && epoch <= UINT32_MAX && first >= 0 && count >= 0 && count <= b->options.capacity &&
+           first <= b->set->count - count;
 }
 
 hs_status hs_batcher_get(hs_batcher *b, int64_t epoch, int64_t first, int count, const float **x, const int32_t **labels)
 {
     if (!legal(b, epoch, first, count))
-        return hs_fail(HS_EINTERNAL, "batch of %d from %lld of epoch %lld: the batcher holds %d of %lld samples", count, (long long)first,
-                       (long long)epoch, b->options.capacity, (long long)b->set->count);
+        return hs_fail(HS_EINTERNAL, "batch of %d from %lld of epoch %lld: the batcher holds %d of %lld samples", count,
+                       (long long)first, (long long)epoch, b->options.capacity, (long long)b->set->count);
     wait_idle(b);
     b->held = !b->held;
     batch *s = &b->slot[b->held];

@@ -16,9 +16,13 @@ typedef struct cifar_layout {
     const char *train[FILES + 1], *test[2];
 } cifar_layout;
 
-static const cifar_layout ten = {1, 0, 10, "cifar-10-batches-bin",
-                                 {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", NULL},
-                                 {"test_batch.bin", NULL}};
+static const cifar_layout ten = {
+    1,
+    0,
+    10,
+    "cifar-10-batches-bin",
+    {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", NULL},
+    {"test_batch.bin", NULL}};
 static const cifar_layout hundred = {2, 1, 100, "cifar-100-binary", {"train.bin", NULL}, {"test.bin", NULL}};
 static const cifar_layout coarse = {2, 0, 20, "cifar-100-binary", {"train.bin", NULL}, {"test.bin", NULL}};
 
@@ -30,8 +34,9 @@ static hs_status find(const char *dir, const cifar_layout *layout, const char *n
     int n = snprintf(inner, sizeof inner, "%s/%s", dir, layout->folder);
     if (n > 0 && n < (int)sizeof inner && hs_source_find(inner, name, path))
         return HS_OK;
-    return hs_fail(HS_EINPUT, "%s: no file %s here or in %s/; the binary version of the data set is needed (not the one for Python)", dir, name,
-                   layout->folder);
+    return hs_fail(HS_EINPUT,
+                   "%s: no file %s here or in %s/; the binary version of the data set is needed (not the one for Python)", dir,
+                   name, layout->folder);
 }
 
 static hs_status count_rows(const char *path, int row, int64_t *rows)
@@ -39,8 +44,10 @@ static hs_status count_rows(const char *path, int row, int64_t *rows)
     uint64_t bytes = 0;
     HS_TRY(hs_source_length(path, CONTENT_MAX, &bytes));
     if (bytes == 0 || bytes % (uint64_t)row != 0)
-        return hs_fail(HS_EINPUT, "%s: %llu bytes are not a whole number of rows of %d; truncated, or not this kind of CIFAR: fetch it again", path,
-                       (unsigned long long)bytes, row);
+        return hs_fail(
+            HS_EINPUT,
+            "%s: %llu bytes are not a whole number of rows of %d; truncated, or not this kind of CIFAR: fetch it again", path,
+            (unsigned long long)bytes, row);
     *rows = (int64_t)(bytes / (uint64_t)row);
     return HS_OK;
 }
@@ -61,16 +68,19 @@ static hs_status read_rows(hs_source *s, const cifar_layout *layout, int64_t row
         HS_TRY(hs_source_read(s, row, bytes));
         int fine = layout->labels == 2 ? row[1] : 0, first = row[0], limit = layout->labels == 2 ? 20 : 10;
         if (first >= limit || fine >= 100)
-            return hs_fail(HS_EINPUT, "%s: label %d of row %lld (byte %lld) is out of range 0 to %d; the file is damaged or not this kind of CIFAR",
-                           s->path, first >= limit ? first : fine, (long long)i, (long long)(i * (int64_t)bytes + (first < limit)),
-                           first >= limit ? limit - 1 : 99);
+            return hs_fail(
+                HS_EINPUT,
+                "%s: label %d of row %lld (byte %lld) is out of range 0 to %d; the file is damaged or not this kind of CIFAR",
+                s->path, first >= limit ? first : fine, (long long)i, (long long)(i * (int64_t)bytes + (first < limit)),
+                first >= limit ? limit - 1 : 99);
         labels[i] = row[layout->which];
         interleave(row + layout->labels, pixels + (size_t)i * IMAGE);
     }
     return hs_source_end(s);
 }
 
-static hs_status load(const char *path, const cifar_layout *layout, int64_t rows, hs_sha256 *digest, unsigned char *pixels, unsigned char *labels)
+static hs_status load(const char *path, const cifar_layout *layout, int64_t rows, hs_sha256 *digest, unsigned char *pixels,
+                      unsigned char *labels)
 {
     hs_source s;
     HS_TRY(hs_source_open(&s, path, digest));

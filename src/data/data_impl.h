@@ -9,7 +9,7 @@
 
 enum { HS_PATH_MAX = 1024 };
 
-/* ---- source.c: one file, gzip or plain, read once from start to end ------------------------------------------------------------------- */
+/* ---- source.c: one file, gzip or plain, read once from start to end -------------------------------------------- */
 
 typedef struct hs_source {
     gzFile gz;
@@ -28,12 +28,13 @@ void hs_source_close(hs_source *s);
 hs_status hs_source_read(hs_source *s, void *data, size_t bytes);
 /* Nothing may follow. Also makes zlib compare its checksum. */
 hs_status hs_source_end(hs_source *s);
-/* Can the whole content be TOTAL bytes? Exact for a plain file, a bound for a compressed one; to be asked before memory is reserved. */
+/* Can the whole content be TOTAL bytes? Exact for a plain file, a bound for a compressed one; to be asked before memory is
+ * reserved. */
 hs_status hs_source_expect(const hs_source *s, uint64_t total);
 /* Length of the content of PATH; reads a compressed file through. */
 hs_status hs_source_length(const char *path, uint64_t limit, uint64_t *bytes);
 
-/* ---- bytes.c: samples as bytes in memory ------------------------------------------------------------------------------------------------- */
+/* ---- bytes.c: samples as bytes in memory ----------------------------------------------------------------------- */
 
 typedef struct hs_bytes_set {
     hs_dataset base;
@@ -44,7 +45,7 @@ hs_status hs_bytes_set_create(const char *kind, int64_t count, hs_shape shape, i
 /* For a failed open. */
 void hs_bytes_set_destroy(hs_bytes_set *set);
 
-/* ---- the kinds ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the kinds ------------------------------------------------------------------------------------------------- */
 
 /* CLASSES = 0: count them in the training labels. */
 hs_status hs_idx_open(const char *dir, hs_split part, int classes, hs_dataset **set);
@@ -52,11 +53,13 @@ bool hs_idx_here(const char *dir, hs_split part);
 hs_status hs_cifar_open(const char *dir, hs_split part, int classes, hs_dataset **set); /* classes 10, 100, or 20 for :coarse */
 hs_status hs_synthetic_open(const char *numbers, hs_split part, uint64_t seed, hs_dataset **set);
 
-/* ---- augment.c -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- augment.c ------------------------------------------------------------------------------------------------- */
 
 /* Is AUGMENT possible for samples of SHAPE? HS_EUSAGE names the key. */
 hs_status hs_augment_check(const hs_augment *augment, hs_shape shape);
-/* Sample SAMPLE of epoch EPOCH, X [h][w][c] in place; SCRATCH [h][w][c]. TOP: the largest legal value (255 for bytes, infinity for floats). */
-void hs_augment_apply(const hs_augment *augment, hs_shape shape, uint64_t seed, int64_t epoch, int64_t sample, float top, float *x, float *scratch);
+/* Sample SAMPLE of epoch EPOCH, X [h][w][c] in place; SCRATCH [h][w][c]. TOP: the largest legal value (255 for bytes, infinity
+ * for floats). */
+void hs_augment_apply(const hs_augment *augment, hs_shape shape, uint64_t seed, int64_t epoch, int64_t sample, float top,
+                      float *x, float *scratch);
 
 #endif

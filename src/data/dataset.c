@@ -21,7 +21,9 @@ static hs_status open_fashion(hs_split part, hs_dataset **set)
     }
     if (hs_idx_here(DEBIAN_DIR, part))
         return hs_idx_open(DEBIAN_DIR, part, 10, set);
-    return hs_fail(HS_EINPUT, "data = fashion-mnist: its files are not in %s%s" DEBIAN_DIR "; try `apt-get install dataset-fashion-mnist`, or put "
+    return hs_fail(HS_EINPUT,
+                   "data = fashion-mnist: its files are not in %s%s" DEBIAN_DIR
+                   "; try `apt-get install dataset-fashion-mnist`, or put "
                    "train-images-idx3-ubyte.gz and its three companions into a directory and set HALFSPEC_DATA to it",
                    own && *own ? own : "", own && *own ? " or " : "");
 }
@@ -45,8 +47,11 @@ static hs_status fail_kind(const char *spec)
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)strcspn(spec, ":"), spec);
     const char *near = hs_nearest(word, known, 6);
-    return hs_fail(HS_EUSAGE, "data = %s: no such kind of data set%s%s%s; known are fashion-mnist, idx:DIR, cifar10:DIR, cifar100:DIR[:coarse], "
-                   "hdf5:FILE, synthetic:N,H,W,C,classes", spec, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return hs_fail(
+        HS_EUSAGE,
+        "data = %s: no such kind of data set%s%s%s; known are fashion-mnist, idx:DIR, cifar10:DIR, cifar100:DIR[:coarse], "
+        "hdf5:FILE, synthetic:N,H,W,C,classes",
+        spec, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 hs_status hs_dataset_open(const char *spec, hs_split part, uint64_t seed, hs_dataset **set)
@@ -86,6 +91,7 @@ hs_status hs_dataset_read(hs_dataset *set, const int64_t *indices, int count, fl
 {
     for (int i = 0; i < count; i++)
         if (indices[i] < 0 || indices[i] >= set->count)
-            return hs_fail(HS_EINTERNAL, "%s: sample %lld was asked for, there are %lld", set->source, (long long)indices[i], (long long)set->count);
+            return hs_fail(HS_EINTERNAL, "%s: sample %lld was asked for, there are %lld", set->source, (long long)indices[i],
+                           (long long)set->count);
     return count > 0 ? set->ops->read(set, indices, count, pixels, labels) : HS_OK;
 }

@@ -1,6 +1,7 @@
 /* idx.c - the IDX format of MNIST and its kin (LeCun, Cortes, Burges: http://yann.lecun.com/exdb/mnist): big-endian
  *   0 0 type rank | rank sizes, 32 bits each | data, row-major
- * Images are [N][H][W] or [N][H][W][C], labels [N], type 8 (unsigned byte). Everything in a header is checked before it is believed. */
+ * Images are [N][H][W] or [N][H][W][C], labels [N], type 8 (unsigned byte). Everything in a header is checked before it is
+ * believed. */
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +22,8 @@ static const char *part_name(hs_split part)
 /* Files unpacked by other programs have a dot in the place of the second dash. */
 static bool find_images(const char *dir, hs_split part, char path[HS_PATH_MAX])
 {
-    static const char *const form[] = {"%s-images-idx3-ubyte", "%s-images-idx4-ubyte", "%s-images.idx3-ubyte", "%s-images.idx4-ubyte"};
+    static const char *const form[] = {"%s-images-idx3-ubyte", "%s-images-idx4-ubyte", "%s-images.idx3-ubyte",
+                                       "%s-images.idx4-ubyte"};
     for (int i = 0; i < 4; i++) {
         char name[64];
         snprintf(name, sizeof name, form[i], part_name(part));
@@ -63,8 +65,8 @@ static hs_status read_header(hs_source *s, int least, int most, idx_header *head
     if (word[2] != TYPE_UBYTE)
         return hs_fail(HS_EINPUT, "%s: element type 0x%02x at byte 2; only unsigned bytes (0x08) can be read", s->path, word[2]);
     if (word[3] < least || word[3] > most)
-        return hs_fail(HS_EINPUT, "%s: %d dimensions at byte 3, expected %d%s; are images and labels exchanged?", s->path, word[3], least,
-                       most > least ? " or 4" : "");
+        return hs_fail(HS_EINPUT, "%s: %d dimensions at byte 3, expected %d%s; are images and labels exchanged?", s->path,
+                       word[3], least, most > least ? " or 4" : "");
     header->rank = word[3];
     for (int i = 0; i < header->rank; i++) {
         HS_TRY(hs_source_read(s, word, 4));
@@ -97,13 +99,14 @@ static hs_status read_labels(hs_source *s, unsigned char *labels, int64_t count)
     idx_header h = {0};
     HS_TRY(read_header(s, 1, 1, &h));
     if (h.size[0] != count)
-        return hs_fail(HS_EINPUT, "%s: %u labels for %lld images; the two files do not belong together", s->path, h.size[0], (long long)count);
+        return hs_fail(HS_EINPUT, "%s: %u labels for %lld images; the two files do not belong together", s->path, h.size[0],
+                       (long long)count);
     HS_TRY(hs_source_read(s, labels, h.size[0]));
     return hs_source_end(s);
 }
 
-/* Classes are not written anywhere: labels count from 0, so there are max + 1. When fewer than half of them occur, a label is damaged rather than
- * a class empty. */
+/* Classes are not written anywhere: labels count from 0, so there are max + 1. When fewer than half of them occur, a label is
+ * damaged rather than a class empty. */
 static hs_status count_classes(const char *path, const unsigned char *labels, int64_t count, int *classes)
 {
     bool seen[256] = {false};
@@ -116,7 +119,8 @@ static hs_status count_classes(const char *path, const unsigned char *labels, in
             at = i;
     }
     if (2 * kinds < labels[at] + 1)
-        return hs_fail(HS_EINPUT, "%s: label %d at index %lld is out of range: only %d different labels occur, and they count from 0", path,
+        return hs_fail(HS_EINPUT,
+                       "%s: label %d at index %lld is out of range: only %d different labels occur, and they count from 0", path,
                        labels[at], (long long)at, kinds);
     *classes = labels[at] + 1;
     return HS_OK;
@@ -147,8 +151,8 @@ static hs_status check_labels(const char *path, const unsigned char *labels, int
 {
     for (int64_t i = 0; i < count; i++)
         if (labels[i] >= classes)
-            return hs_fail(HS_EINPUT, "%s: label %d at index %lld is out of range: there are %d classes, 0 to %d", path, labels[i], (long long)i,
-                           classes, classes - 1);
+            return hs_fail(HS_EINPUT, "%s: label %d at index %lld is out of range: there are %d classes, 0 to %d", path,
+                           labels[i], (long long)i, classes, classes - 1);
     return HS_OK;
 }
 

@@ -1,5 +1,6 @@
-/* scaling.c - mean and deviation of a data set, read once in chunks. Chunks are joined by the pairwise update of Chan, Golub and LeVeque
- * (Updating formulae and a pairwise algorithm for computing sample variances, 1979), which does not cancel as sum(x^2) - n mean^2 would. */
+/* scaling.c - mean and deviation of a data set, read once in chunks. Chunks are joined by the pairwise update of Chan, Golub and
+ * LeVeque (Updating formulae and a pairwise algorithm for computing sample variances, 1979), which does not cancel as sum(x^2) -
+ * n mean^2 would. */
 #include <math.h>
 #include <string.h>
 

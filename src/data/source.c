@@ -1,4 +1,5 @@
-/* source.c - a file from outside, gzip or plain (zlib tells them apart), with its length checked and its content hashed on the way. */
+/* source.c - a file from outside, gzip or plain (zlib tells them apart), with its length checked and its content hashed on the
+ * way. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <errno.h>
@@ -70,8 +71,8 @@ static hs_status fail_read(hs_source *s, uint64_t wanted)
     if (code == Z_DATA_ERROR)
         return hs_fail(HS_EINPUT, "%s: damaged gzip data near byte %llu of its content (%s); fetch the file again", s->path,
                        (unsigned long long)s->offset, text);
-    return hs_fail(HS_EINPUT, "%s: truncated: ends at byte %llu of its content, %llu more were expected; fetch the file again", s->path,
-                   (unsigned long long)s->offset, (unsigned long long)wanted);
+    return hs_fail(HS_EINPUT, "%s: truncated: ends at byte %llu of its content, %llu more were expected; fetch the file again",
+                   s->path, (unsigned long long)s->offset, (unsigned long long)wanted);
 }
 
 hs_status hs_source_read(hs_source *s, void *data, size_t bytes)
@@ -96,8 +97,9 @@ hs_status hs_source_end(hs_source *s)
     unsigned char more;
     int code = Z_OK, got = gzread(s->gz, &more, 1);
     if (got == 1)
-        return hs_fail(HS_EINPUT, "%s: bytes follow behind byte %llu, where its header says it ends; the file or its header is damaged", s->path,
-                       (unsigned long long)s->offset);
+        return hs_fail(HS_EINPUT,
+                       "%s: bytes follow behind byte %llu, where its header says it ends; the file or its header is damaged",
+                       s->path, (unsigned long long)s->offset);
     gzerror(s->gz, &code);
     return code == Z_OK || code == Z_STREAM_END ? HS_OK : fail_read(s, 0);
 }
@@ -113,8 +115,9 @@ hs_status hs_source_expect(const hs_source *s, uint64_t total)
                        (unsigned long long)(size - total), (unsigned long long)total);
     /* Deflate cannot do better than 1032 : 1 (zlib's technical notes), so a small file cannot make us reserve a lot. */
     if (!s->plain && total / 1032 > size)
-        return hs_fail(HS_EINPUT, "%s: its header asks for %llu bytes, which %llu compressed bytes cannot hold; the file is damaged", s->path,
-                       (unsigned long long)total, (unsigned long long)size);
+        return hs_fail(HS_EINPUT,
+                       "%s: its header asks for %llu bytes, which %llu compressed bytes cannot hold; the file is damaged",
+                       s->path, (unsigned long long)total, (unsigned long long)size);
     return HS_OK;
 }
 

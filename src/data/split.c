@@ -78,7 +78,8 @@ static hs_status choose(int64_t count, uint64_t seed, int64_t from, int64_t to, 
 static hs_status make_view(hs_dataset *set, hs_split part, double fraction, uint64_t seed, split_set *s)
 {
     if (part == HS_SPLIT_TEST || !(fraction >= 0 && fraction < 1))
-        return hs_fail(HS_EUSAGE, "data.validation = %g: a share of at least 0 and under 1 of the training set can be held out", fraction);
+        return hs_fail(HS_EUSAGE, "data.validation = %g: a share of at least 0 and under 1 of the training set can be held out",
+                       fraction);
     int64_t held = (int64_t)(fraction * (double)set->count + 0.5);
     int64_t from = part == HS_SPLIT_TRAIN ? held : 0, to = part == HS_SPLIT_TRAIN ? set->count : held;
     if (from >= to)

@@ -1,5 +1,6 @@
-/* synthetic.c - images made up from (seed, index): every class has a smooth pattern of its own; a sample is its class's pattern at a random
- * strength, some of another class's pattern mixed in, and noise. Easy to learn, not trivial, and the same on every machine and rank. */
+/* synthetic.c - images made up from (seed, index): every class has a smooth pattern of its own; a sample is its class's pattern
+ * at a random strength, some of another class's pattern mixed in, and noise. Easy to learn, not trivial, and the same on every
+ * machine and rank. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,9 +91,12 @@ static hs_status parse(const char *numbers, int64_t v[5])
         char *end = NULL;
         v[i] = *at >= '0' && *at <= '9' ? strtoll(at, &end, 10) : -1;
         if (!end || *end != (i < 4 ? ',' : '\0'))
-            return hs_fail(HS_EUSAGE, "data = synthetic:%s: five whole numbers N,H,W,C,classes are needed; try synthetic:1024,28,28,1,10", numbers);
+            return hs_fail(HS_EUSAGE,
+                           "data = synthetic:%s: five whole numbers N,H,W,C,classes are needed; try synthetic:1024,28,28,1,10",
+                           numbers);
         if (v[i] < 1 || v[i] > most[i])
-            return hs_fail(HS_EUSAGE, "data = synthetic:%s: %s = %lld must lie in 1 to %lld", numbers, name[i], (long long)v[i], (long long)most[i]);
+            return hs_fail(HS_EUSAGE, "data = synthetic:%s: %s = %lld must lie in 1 to %lld", numbers, name[i], (long long)v[i],
+                           (long long)most[i]);
         at = end + 1;
     }
     if (v[1] * v[2] * v[3] > (1 << 28))
