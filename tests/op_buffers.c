@@ -45,6 +45,11 @@ void op_floor(op_run *run, double floor)
     run->floor = floor;
 }
 
+void op_slab(op_run *run, bool on)
+{
+    run->slab = on;
+}
+
 hs_status op_skip(op_run *run)
 {
     run->skipped = true;
@@ -74,33 +79,35 @@ static op_buffer *new_buffer(op_run *run, const char *what, op_role part, op_kin
         op_must(hs_fail(HS_EINTERNAL, "a case with more than %d buffers", OP_BUFFERS), what);
     op_buffer *b = &run->buffer[run->buffers++];
     *b = (op_buffer){.role = part, .kind = kind, .count = count, .bytes = count * size_of(run, kind)};
+    b->start = OP_GUARD + (run->slab ? size_of(run, kind) : 0);
     b->limit = run->limit, b->floor = run->floor, b->reason = run->reason;
     snprintf(b->what, sizeof b->what, "%s", what);
-    op_must(hs_calloc(b->bytes + 2 * OP_GUARD, 1, what, &b->sent), what);
-    op_must(hs_calloc(b->bytes + 2 * OP_GUARD, 1, what, &b->back), what);
-    op_must(op_backend(run)->memory->alloc(op_device(run), b->bytes + 2 * OP_GUARD, (void **)&b->memory), what);
-    memset(b->sent, OP_SENTINEL, b->bytes + 2 * OP_GUARD);
-    memset(b->sent + OP_GUARD, OP_GARBAGE, b->bytes);
+    const size_t all = op_extent(b);
+    op_must(hs_calloc(all, 1, what, &b->sent), what);
+    op_must(hs_calloc(all, 1, what, &b->back), what);
+    op_must(op_backend(run)->memory->alloc(op_device(run), all, (void **)&b->memory), what);
+    memset(b->sent, OP_SENTINEL, all);
+    memset(b->sent + b->start, OP_GARBAGE, b->bytes);
     return b;
 }
 
 static void *upload(op_run *run, op_buffer *b)
 {
-    op_must(op_backend(run)->memory->upload(op_stream(run), b->memory, b->sent, b->bytes + 2 * OP_GUARD), b->what);
-    return b->memory + OP_GUARD;
+    op_must(op_backend(run)->memory->upload(op_stream(run), b->memory, b->sent, op_extent(b)), b->what);
+    return b->memory + b->start;
 }
 
 static void put_real(const op_run *run, op_buffer *b, size_t i, double value)
 {
     if (op_backend(run)->real == HS_F32)
-        ((float *)(void *)(b->sent + OP_GUARD))[i] = (float)value;
+        ((float *)(void *)(b->sent + b->start))[i] = (float)value;
     else
-        ((double *)(void *)(b->sent + OP_GUARD))[i] = (float)value;
+        ((double *)(void *)(b->sent + b->start))[i] = (float)value;
 }
 
 double op_number(const op_run *run, const op_buffer *b, const char *image, size_t i)
 {
-    const void *at = image + OP_GUARD;
+    const void *at = image + b->start;
     switch (b->kind) {
     case OP_REAL:
         return op_backend(run)->real == HS_F32 ? (double)((const float *)at)[i] : ((const double *)at)[i];
@@ -140,7 +147,7 @@ static void fill_special(const op_run *run, op_buffer *b)
 static void fill_values(const op_run *run, op_buffer *b, const void *values)
 {
     if (b->kind != OP_REAL)
-        memcpy(b->sent + OP_GUARD, values, b->bytes);
+        memcpy(b->sent + b->start, values, b->bytes);
     else
         for (size_t i = 0; i < b->count; i++)
             put_real(run, b, i, ((const double *)values)[i]);

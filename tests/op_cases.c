@@ -41,7 +41,7 @@ static hs_status run_once(op_run *run, const op_side *where, uint64_t seed, op_f
     HS_TRY(op_backend(run)->device->stream_sync(op_stream(run)));
     for (int i = 0; i < run->buffers; i++) {
         op_buffer *b = &run->buffer[i];
-        HS_TRY(op_backend(run)->memory->download(op_stream(run), b->back, b->memory, b->bytes + 2 * OP_GUARD));
+        HS_TRY(op_backend(run)->memory->download(op_stream(run), b->back, b->memory, op_extent(b)));
     }
     return HS_OK;
 }
@@ -49,15 +49,14 @@ static hs_status run_once(op_run *run, const op_side *where, uint64_t seed, op_f
 /* What is wrong with a buffer by itself: overrun, or an input that was written. */
 static bool intact(const op_buffer *b, char *why, size_t room)
 {
-    const size_t end = OP_GUARD + b->bytes;
-    for (size_t i = 0; i < OP_GUARD; i++) {
-        if ((unsigned char)b->back[i] != OP_SENTINEL || (unsigned char)b->back[end + i] != OP_SENTINEL) {
-            snprintf(why, room, "%s: written outside, near byte %ld of %zu", b->what,
-                     (unsigned char)b->back[i] != OP_SENTINEL ? (long)i - OP_GUARD : (long)(b->bytes + i), b->bytes);
+    for (size_t i = 0; i < op_extent(b); i++) {
+        bool outside = i < b->start || i >= b->start + b->bytes;
+        if (outside && (unsigned char)b->back[i] != OP_SENTINEL) {
+            snprintf(why, room, "%s: written outside, at byte %ld of %zu", b->what, (long)i - (long)b->start, b->bytes);
             return false;
         }
     }
-    if (b->role == OP_ROLE_IN && memcmp(b->sent, b->back, b->bytes + 2 * OP_GUARD) != 0) {
+    if (b->role == OP_ROLE_IN && memcmp(b->sent, b->back, op_extent(b)) != 0) {
         snprintf(why, room, "%s: an input was changed", b->what);
         return false;
     }

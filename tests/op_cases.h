@@ -30,6 +30,10 @@ hs_stream *op_stream(const op_run *run);
 void op_limit(op_run *run, double limit, const char *reason);
 void op_floor(op_run *run, double floor);
 
+/* Buffers made after op_slab(run, true) begin one number behind an aligned address: parameters, gradients and moments lie anywhere in a slab.
+ * Others are aligned to 256 bytes, as the planner's are. */
+void op_slab(op_run *run, bool on);
+
 /* Inputs. WHAT keys the draw: equal on both sides, different from buffer to buffer. Normal numbers times SCALE. */
 void *op_in(op_run *run, const char *what, size_t count, double scale);
 /* The same, with NaN, infinities, zeros of both signs, the greatest and the smallest numbers in between. */

@@ -13,7 +13,8 @@ typedef struct op_buffer {
     op_role role;
     op_kind kind;
     size_t count, bytes;
-    char *memory;      /* device: OP_GUARD bytes, the numbers, OP_GUARD bytes */
+    size_t start;      /* where the numbers begin: OP_GUARD, or one number later */
+    char *memory;      /* device: guard, the numbers, OP_GUARD bytes */
     char *sent, *back; /* host: what was uploaded and what came back, guards included */
     double limit, floor;
     const char *reason;
@@ -27,12 +28,18 @@ typedef struct op_side {
 struct op_run {
     const op_side *side;
     uint64_t seed;
-    bool skipped;
+    bool skipped, slab;
     double limit, floor;
     const char *reason;
     int buffers;
     op_buffer buffer[OP_BUFFERS];
 };
+
+/* Bytes of a buffer with its guards. */
+static inline size_t op_extent(const op_buffer *b)
+{
+    return b->start + b->bytes + OP_GUARD;
+}
 
 /* A test that cannot go on: no memory, or a device that refuses a copy. */
 void op_must(hs_status st, const char *what);

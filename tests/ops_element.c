@@ -138,11 +138,15 @@ static hs_status run_filled(op_run *run, const modulus *p, uint8_t *self, double
     const hs_element_ops *ops = op_backend(run)->element;
     fill_modulus(run, p, self, x, b);
     void *kind = op_in_values(run, "self", OP_BYTE, (size_t)bins, self), *in = op_in_values(run, "x", OP_REAL, count, x);
-    void *offset = op_in_values(run, "b", OP_REAL, (size_t)p->c, b), *dy = op_in_spectrum(run, "dy", p->n, p->h, p->w, p->c);
+    void *dy = op_in_spectrum(run, "dy", p->n, p->h, p->w, p->c);
+    op_slab(run, true);
+    void *offset = op_in_values(run, "b", OP_REAL, (size_t)p->c, b);
+    op_slab(run, false);
     op_limit(run, 5e-6, "a quotient of a root, up to 50 times enlarged near the cut");
     HS_TRY(ops->modulus_fwd(op_stream(run), p->soft, bins, kind, p->n, p->c, in, offset, op_out(run, "y", OP_REAL, count)));
     void *dx = op_out(run, "dx", OP_REAL, count);
     op_floor(run, sqrt((double)bins * p->n));
+    op_slab(run, true);
     return ops->modulus_bwd(op_stream(run), p->soft, bins, kind, p->n, p->c, in, offset, dy, dx, op_out(run, "db", OP_REAL, (size_t)p->c));
 }
 

@@ -14,6 +14,7 @@ static hs_status run_product(op_run *run, const void *parameters)
     const product *p = parameters;
     const int lda = (p->trans_a ? p->m : p->k) + p->extra, ldb = (p->trans_b ? p->k : p->n) + p->extra, ldc = p->n + p->extra;
     void *a = op_in(run, "a", (size_t)(p->trans_a ? p->k : p->m) * lda, 1);
+    op_slab(run, p->extra == 0); /* B as weights, C as their gradient */
     void *b = op_in(run, "b", (size_t)(p->trans_b ? p->n : p->k) * ldb, 1);
     op_floor(run, sqrt(p->k) * fabs(p->alpha));
     /* beta = 0: C holds NaN, which must not come through; the columns beyond n must stay as they are */
@@ -40,10 +41,13 @@ static hs_status run_bias(op_run *run, const void *parameters)
     if (p->grad) {
         void *dy = op_in(run, "dy", count, 1);
         op_floor(run, sqrt(p->rows));
+        op_slab(run, true);
         return ops->bias_grad(op_stream(run), p->rows, p->cols, dy, op_out(run, "dbias", OP_REAL, (size_t)p->cols));
     }
     op_limit(run, 1e-6, "one rounding a number");
+    op_slab(run, true);
     void *bias = op_in(run, "bias", (size_t)p->cols, 1);
+    op_slab(run, false);
     return ops->bias_add(op_stream(run), p->rows, p->cols, bias, op_inout(run, "y", count, 1));
 }
 

@@ -29,7 +29,9 @@ static hs_status run_norm(op_run *run, const void *parameters)
     for (size_t j = 0; j < 2 * c; j++)
         sums_host[j] = 5 * op_normal(run, "sums", j);
     void *x = op_in(run, "x", count, 2), *dy = op_in(run, "dy", count, 1);
+    op_slab(run, true);
     void *gamma = op_in(run, "gamma", c, 1), *beta = op_in(run, "beta", c, 1);
+    op_slab(run, false);
     double *mean = op_in_values(run, "mean", OP_DOUBLE, c, mean_host), *rstd = op_in_values(run, "rstd", OP_DOUBLE, c, rstd_host);
     double *all = op_in_values(run, "sums of all ranks", OP_DOUBLE, 2 * c, sums_host);
     op_limit(run, 2e-6, "sums in double or pairwise");

@@ -45,6 +45,7 @@ static hs_status run_update(op_run *run, const void *parameters)
     hs_update u = {.lr = 0.05, .momentum = p->rule == SGD ? 0 : 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .decay = p->decay,
                    .grad_scale = p->grad_scale, .correction1 = 0.19, .correction2 = 0.002, .nesterov = p->rule == NESTEROV};
     op_limit(run, 2e-6, "a few roundings a number");
+    op_slab(run, true);
     void *param = op_inout(run, "p", count, 1), *g = op_in(run, "g", count, 1);
     if (p->rule == SGD)
         return ops->sgd(op_stream(run), &u, count, param, g, NULL);
@@ -92,6 +93,7 @@ static hs_status run_filled(op_run *run, const penalty *p, double *values)
                         op_in_values(run, "weight", OP_DOUBLE, (size_t)p->coords, weight)};
     op_limit(run, 2e-6, "a few roundings a number, the sum in double or pairwise");
     double *value = op_inout_values(run, "value", OP_DOUBLE, 1, &start);
+    op_slab(run, true);
     if (p->prox)
         return ops->penalty_prox(op_stream(run), p->kind, &groups, p->q, p->lambda, op_inout_values(run, "p", OP_REAL, count, values), value);
     void *param = op_in_values(run, "p", OP_REAL, count, values);
@@ -122,6 +124,7 @@ static hs_status run_norms(op_run *run, const void *parameters)
     double *x = calloc(p->count + 1, sizeof *x);
     for (size_t i = 0; x && i < p->count; i++)
         x[i] = p->poison != 0 && i == p->count / 2 ? p->poison : op_normal(run, "x", i);
+    op_slab(run, true);
     void *a = x ? op_in_values(run, "x", OP_REAL, p->count, x) : NULL, *b = op_in(run, "y", p->count, 1);
     free(x);
     op_limit(run, 2e-6, "sums in double or pairwise");
