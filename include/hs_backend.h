@@ -6,7 +6,8 @@
  *     back as status, the work itself is complete after stream->sync;
  *   - it allocates nothing and opens nothing: what it needs is made by the *_plan functions, before the first step;
  *   - pointers are to the backend's real type; sizes are in numbers, not bytes, unless the name says bytes;
- *   - parameters, their gradients and moments lie anywhere in a slab: aligned to one number, no more. All else is aligned to 256 bytes;
+ *   - parameters, their gradients and moments lie anywhere in a slab: aligned to one number, no more. Activations and scratch are aligned
+ *     to 256 bytes;
  *   - a NaN that goes in comes out (maxima and rectifiers included), so that the loss shows it; what dropout drops is 0 whatever it was;
  *   - N is the number of samples of THIS call, 0 <= n <= the plan's capacity; n = 0 is legal and gives zero gradients;
  *   - outputs are overwritten unless "adds to" is said. x and y may be the same pointer where "in place" is said. */
@@ -232,9 +233,10 @@ typedef struct hs_optim_ops {
     /* The same with v of a bin from |g|^2 = g_re^2 + g_im^2 (half of it, so that white gradients give the same v); layout [T][q]. */
     hs_status (*adam_modulus)(hs_stream *s, const hs_update *u, const hs_groups *groups, size_t q, void *p, const void *g, void *m, void *v);
     /* Penalty lambda * sum over rows of weight * f(bin) with f = p^2/2, |p|, or the modulus of the bin. VALUE [1] double in device memory:
-     * adds the penalty's value. GRADIENT form adds the (sub)gradient to g; PROX form replaces p by the proximal map with step LAMBDA (the
-     * caller multiplies by the rate), exact zeros where it thresholds; its VALUE is that of p before. For the modulus a bin counts ONCE, with its rows' (equal) weight: value
-     * lambda w r, r = hypot of the two rows; gradient lambda w p / r on each row, 0 at r = 0; prox p *= max(0, 1 - lambda w / r). */
+     * adds the penalty's value, of p as it comes in. GRADIENT form adds the (sub)gradient to g; PROX form replaces p by the proximal map with
+     * step LAMBDA (the caller multiplies by the rate), exact zeros where it thresholds. For the modulus a bin counts ONCE, with its rows'
+     * (equal) weight: value lambda w r, r = hypot of the two rows; gradient lambda w p / r on each row, 0 at r = 0; prox
+     * p *= max(0, 1 - lambda w / r). */
     hs_status (*penalty_gradient)(hs_stream *s, hs_penalty_kind kind, const hs_groups *groups, size_t q, double lambda, const void *p, void *g,
                                   double *value);
     hs_status (*penalty_prox)(hs_stream *s, hs_penalty_kind kind, const hs_groups *groups, size_t q, double lambda, void *p, double *value);
