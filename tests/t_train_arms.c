@@ -1,6 +1,6 @@
-/* t_train_arms - the proof that the coordinates are right: an orthonormal change of variables leaves SGD, with momentum too, on the same trajectory, so
- * `spatial`, `spectral`, `rotation` and `spectral3d` must have equal losses to rounding; Adam must not; half-raw must not at an equal rate. And
- * one batch can be learnt by heart. */
+/* t_train_arms - the proof that the coordinates are right: an orthonormal change of variables leaves SGD, with momentum too, on the same
+ * trajectory, so `spatial`, `spectral`, `rotation` and `spectral3d` must have equal losses to rounding; Adam must not; half-raw must not at an
+ * equal rate. And one batch can be learnt by heart. */
 #include "train_fixture.h"
 
 #include <setjmp.h>

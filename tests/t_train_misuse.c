@@ -1,5 +1,5 @@
-/* t_train_misuse - what cannot work ends on all ranks within 5 s, with the right code and a message that says why on the rank that found it, and leaves
- * no partial file behind.
+/* t_train_misuse - what cannot work ends on all ranks within 5 s, with the right code and a message that says why on the rank that found it,
+ * and leaves no partial file behind.
  * ranks: 1 3 */
 #include "train_fixture.h"
 

@@ -40,7 +40,9 @@ int main(int argc, char **argv)
     compare(scratch, "uneven", (const char *const[]){"max-steps=50", "batch=23", "optimizer=momentum", "lr=0.01", "l2=1e-3", NULL}, 1e-5);
     compare(scratch, "sparse", (const char *const[]){"max-steps=50", "batch=3", "optimizer=sgd", "lr=0.01", "l1.spectral=1e-3", NULL}, 1e-5);
     compare(scratch, "batch norm",
-            (const char *const[]){"max-steps=50", "batch=3", "net=C4k3 BN R SP5 D0.2 F4", "optimizer=momentum", "lr=0.01", "augment.shift=1", NULL}, 1e-5);
+            (const char *const[]){"max-steps=50", "batch=3", "net=C4k3 BN R SP5 D0.2 F4", "optimizer=momentum", "lr=0.01", "augment.shift=1",
+                                  NULL},
+            1e-5);
     compare(scratch, "cpu", (const char *const[]){"max-steps=50", "batch=23", "device=cpu", "optimizer=momentum", "lr=0.01", NULL}, 1e-5);
     if (tap_comm->rank == 0)
         fixture_remove(scratch);

@@ -3,7 +3,6 @@
 #ifndef TRAIN_FIXTURE_H
 #define TRAIN_FIXTURE_H
 
-#define _GNU_SOURCE /* nftw, mkdtemp; so this header comes first */
 #include <ftw.h>
 #include <math.h>
 #include <stdio.h>
@@ -54,8 +53,9 @@ static inline void fixture_on_step(void *context, int64_t step, double loss)
 /* Small and quick, with everything in it; WORDS ("key=value", NULL at the end) come on top. */
 static inline hs_status fixture_config(hs_config *config, const char *run, const char *const *words)
 {
-    static const char *const base[] = {"data=synthetic:96,8,8,2,4", "net=C4k3 R SP5 C6k3 R F4", "batch=32", "epochs=1000", "log-every=0", "eval-every=0",
-                                       "checkpoint.every=0",        "history.every=0",          "threads=1", "device=ref",  "watchdog=60", "eval.limit=40"};
+    static const char *const base[] = {"data=synthetic:96,8,8,2,4", "net=C4k3 R SP5 C6k3 R F4", "batch=32",           "epochs=1000",
+                                       "log-every=0",               "eval-every=0",             "checkpoint.every=0", "history.every=0",
+                                       "threads=1",                 "device=ref",               "watchdog=60",        "eval.limit=40"};
     char word[512];
     hs_config_init(config);
     for (size_t i = 0; i < sizeof base / sizeof base[0]; i++)

@@ -112,8 +112,13 @@ static hs_status open_net(evaluation *e)
 static hs_status make_collectors(evaluation *e)
 {
     const hs_world *w = &e->world;
-    int64_t count = 0, total = hs_world_held(w, &e->first, &count);
-    size_t classes = (size_t)hs_net_classes(w->net), size = (size_t)w->comm->size, room = ((size_t)total + size - 1) / size + 1;
+    size_t classes = (size_t)hs_net_classes(w->net), room = 1;
+    int64_t first, count;
+    for (int r = 0; r < w->comm->size; r++) {
+        hs_world_held(w, r, &first, &count);
+        room = (size_t)count > room ? (size_t)count : room;
+    }
+    hs_world_held(w, w->comm->rank, &e->first, &count);
     e->classes = (int)classes;
     e->room = (int64_t)room;
     HS_TRY(hs_calloc(classes * classes, sizeof(int64_t), "confusion matrix", &e->confusion));
@@ -165,9 +170,9 @@ static hs_status gather_items(const evaluation *e, const void *mine, size_t byte
     hs_comm *comm = e->world.comm;
     size_t block = (size_t)e->room * bytes;
     HS_TRY(comm->ops->gather(comm, mine, block, all, 0));
-    int64_t first, count, unused, total = hs_world_held(&e->world, &unused, &count);
+    int64_t first, count;
     for (int r = 0; comm->rank == 0 && r < comm->size; r++) {
-        hs_batch_share(total, r, comm->size, &first, &count);
+        hs_world_held(&e->world, r, &first, &count);
         memmove(all + (size_t)first * bytes, all + (size_t)r * block, (size_t)count * bytes);
     }
     return HS_OK;
@@ -194,7 +199,7 @@ static hs_status gather_and_write(evaluation *e)
     const hs_world *w = &e->world;
     hs_comm *comm = w->comm;
     gathered g = {0};
-    int64_t first, count, total = hs_world_held(w, &first, &count);
+    int64_t first, count, total = hs_world_held(w, 0, &first, &count);
     size_t size = hs_shape_count(w->held->shape);
     hs_status st = hs_agree(comm, comm->rank == 0 ? make_room(e, &g, total) : HS_OK);
     if (st == HS_OK)

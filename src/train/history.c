@@ -105,7 +105,8 @@ void hs_history_close(hs_trainer *t)
     hs_history *h = &t->history;
     if (h->run)
         (void)hs_run_close(&h->run); /* what counts was flushed by hs_save */
-    void *all[] = {h->layer, h->filter, h->name, h->notation, h->before, h->coords, h->spectrum, h->taps, h->gradient, h->update, h->momentum, h->plane};
+    void *all[] = {h->layer,    h->filter, h->name,     h->notation, h->before,   h->coords,
+                   h->spectrum, h->taps,   h->gradient, h->update,   h->momentum, h->plane};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         hs_free(all[i]);
     *h = (hs_history){0};

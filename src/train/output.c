@@ -113,7 +113,7 @@ hs_status hs_output_train(hs_trainer *t, const hs_step *s)
                         .param_norm = r->param_norm,
                         .samples_per_second = rate_since_last(t),
                         .elapsed = hs_trainer_elapsed(t)};
-    hs_progress_step(t, s, row.samples_per_second, true);
+    hs_progress_row(t, s, row.samples_per_second);
     HS_TRY(write_train(t, &row));
     return hs_run_train(t->history.run, &row);
 }

@@ -1,5 +1,4 @@
 /* progress.c - what people see while it runs: a bar in a terminal that has a width, else one key=value line per log interval. */
-#define _DEFAULT_SOURCE /* TIOCGWINSZ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,19 +88,27 @@ void hs_progress_clear(hs_trainer *t)
     t->output.bar_open = false;
 }
 
-void hs_progress_step(hs_trainer *t, const hs_step *s, double rate, bool row)
+/* Between rows too, but not more often than an eye can see. */
+void hs_progress_tick(hs_trainer *t, const hs_step *s)
 {
     char facts[256], left[32];
-    if (t->world.comm->rank != 0 || !row || (!t->output.bar && !t->output.plain))
+    double now = hs_now(), rate = t->times.steps > 0 ? (double)t->times.samples / t->times.steps : 0;
+    if (!t->output.bar || (now - t->output.drawn < 0.2 && t->state.step < t->total_steps))
+        return;
+    t->output.drawn = now;
+    duration(seconds_left(t), left, sizeof left);
+    snprintf(facts, sizeof facts, "%lld/%lld epoch %.2f loss %.4f acc %.3f %.0f img/s eta %s", (long long)t->state.step,
+             (long long)t->total_steps, (double)t->state.step / (double)t->epoch_steps, s->loss, s->accuracy, rate, left);
+    draw_bar(t, facts);
+}
+
+void hs_progress_row(hs_trainer *t, const hs_step *s, double rate)
+{
+    char left[32];
+    if (!t->output.plain)
         return;
     duration(seconds_left(t), left, sizeof left);
     double epoch = (double)t->state.step / (double)t->epoch_steps;
-    if (t->output.bar) {
-        snprintf(facts, sizeof facts, "%lld/%lld epoch %.2f loss %.4f acc %.3f %.0f img/s eta %s", (long long)t->state.step,
-                 (long long)t->total_steps, epoch, s->loss, s->accuracy, rate, left);
-        draw_bar(t, facts);
-        return;
-    }
     hs_info(t->world.log, "step=%lld epoch=%.2f loss=%.5f accuracy=%.4f lr=%.4g grad_norm=%.4g img/s=%.0f eta=%s", (long long)t->state.step,
             epoch, s->loss + s->report.penalty_l1 + s->report.penalty_l2, s->accuracy, s->report.lr, s->report.grad_norm, rate, left);
 }

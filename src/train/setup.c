@@ -1,5 +1,4 @@
 /* setup.c - a world: data sets, normalisation, network, device and plan. All that training and evaluation have in common. */
-#define _GNU_SOURCE /* sched_getaffinity: the cores that this process was given */
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +72,8 @@ static hs_status create_net(hs_world *w)
     hs_config_net_options(c, &options);
     HS_TRY(hs_net_create(c->net, &options, w->train->shape, w->train->classes, &w->net));
     int64_t global = c->batch < w->train->count ? c->batch : w->train->count;
-    w->capacity = (int)most(1, (global + w->comm->size - 1) / w->comm->size);
+    int parts = c->reproducible ? HS_SHARDS : w->comm->size; /* fixed shards: plans must not depend on the number of ranks either */
+    w->capacity = (int)most(1, (global + parts - 1) / parts);
     return HS_OK;
 }
 

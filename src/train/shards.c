@@ -5,7 +5,7 @@
 
 #include "train.h"
 
-enum { SHARDS = 8, LEVELS = 3 };
+enum { SHARDS = HS_SHARDS, LEVELS = 3 };
 
 struct hs_shards {
     int first, count;     /* of this rank */

@@ -1,7 +1,5 @@
 /* signals.c - asks from outside: USR1 saves and goes on; USR2, TERM and INT stop at the next step border; a second INT stops at once.
  * The flags are the one global state of the library: a signal belongs to the process, and its handler has no other way to speak. */
-#define _POSIX_C_SOURCE 200809L
-
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

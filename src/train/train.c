@@ -86,6 +86,7 @@ static hs_status loop(hs_trainer *t)
         HS_TRY(st);
         if (t->options->on_step)
             t->options->on_step(t->options->context, t->state.step, s.loss);
+        hs_progress_tick(t, &s);
         HS_TRY(at_border(t, &s));
         if (s.stop && t->state.step < t->total_steps)
             return hs_fail(HS_STOPPED, "stopped after step %lld of %lld; a checkpoint is in %s: start the same command again to go on",

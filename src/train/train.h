@@ -65,6 +65,8 @@ void hs_signals_restore(hs_signals *s);
 bool hs_signals_take_save(void); /* USR1 since the last call? */
 bool hs_signals_stop(void);      /* USR2, TERM or INT so far? */
 
+enum { HS_SHARDS = 8 }; /* reproducible = yes: fixed parts of a batch, and of an evaluation */
+
 /* ---- setup.c: the world ----------------------------------------------------------------------------------------------- */
 
 typedef struct hs_world {
@@ -110,10 +112,11 @@ typedef struct hs_eval_sums {
 } hs_eval_sums;
 /* Called for each batch on the rank that computed it, right after its forward pass; FIRST counts samples of the set. */
 typedef hs_status (*hs_eval_see)(void *context, int64_t first, int n, const float *x, const int32_t *labels);
-/* COLLECTIVE. Sums over the held-out set (its first eval.limit samples), shared contiguously by the ranks. SEE may be NULL. */
+/* COLLECTIVE. Sums over the held-out set (its first eval.limit samples), shared contiguously by the ranks. SEE may be NULL. With reproducible = yes
+ * the sums have equal bits for every number of ranks. */
 hs_status hs_world_evaluate(hs_world *w, hs_eval_see see, void *context, hs_eval_sums *sums);
-/* Samples an evaluation takes, and this rank's part of them. */
-int64_t hs_world_held(const hs_world *w, int64_t *first, int64_t *count);
+/* Samples an evaluation takes, and RANK's contiguous part of them. */
+int64_t hs_world_held(const hs_world *w, int rank, int64_t *first, int64_t *count);
 
 /* ---- provenance.c ----------------------------------------------------------------------------------------------------- */
 
@@ -141,6 +144,7 @@ typedef struct hs_output {
     char buffer[8192];
     bool bar, plain, colour, bar_open;
     int columns;
+    double drawn;     /* when the bar was drawn last */
     double rate_seconds; /* step seconds and samples at the last row */
     int64_t rate_samples;
 } hs_output;
@@ -229,7 +233,8 @@ hs_status hs_output_train(hs_trainer *t, const hs_step *step);
 hs_status hs_output_eval(hs_trainer *t, const hs_eval_row *row);
 hs_status hs_output_cut(const char *path, int64_t step); /* drop lines of log.jsonl newer than STEP */
 void hs_progress_open(hs_trainer *t);
-void hs_progress_step(hs_trainer *t, const hs_step *step, double rate, bool row);
+void hs_progress_tick(hs_trainer *t, const hs_step *step);
+void hs_progress_row(hs_trainer *t, const hs_step *step, double rate);
 void hs_progress_eval(hs_trainer *t, const hs_eval_row *row);
 void hs_progress_clear(hs_trainer *t);
 void hs_table_plan(hs_trainer *t, bool full);

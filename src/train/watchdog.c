@@ -1,7 +1,5 @@
 /* watchdog.c - a thread that ends the whole job with code 76 when this rank has not moved for longer than allowed. A rank that waits for a
  * stopped or dead peer does not move either, so the others speak for a rank that cannot. */
-#define _POSIX_C_SOURCE 200809L
-
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
