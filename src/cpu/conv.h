@@ -69,6 +69,7 @@ typedef struct hs_cpu_bins {
     int n, k, cp;           /* samples, channels of x (in use), channels of y (padded) */
     hs_cpu_spectrum x, y;
     void *scratch;
+    bool stream;            /* y may be stored past the cache */
 } hs_cpu_bins;
 size_t hs_cpu_bins_thread_bytes(const struct hs_conv *conv);
 void hs_cpu_bins_multiply(const hs_cpu_bins *b, const float *planes);

@@ -8,7 +8,10 @@
 #include "conv.h"
 
 #include <omp.h>
+#include <stdatomic.h>
 #include <string.h>
+
+enum { BLOCK_ROWS = 96 }; /* of the filter matrix in one task of the gradient: 96 x 48 x 9 accumulators are 166 KB, x 25 460 KB */
 
 static size_t forward_floats(const hs_conv *conv, int k)
 {
@@ -20,8 +23,8 @@ static size_t forward_floats(const hs_conv *conv, int k)
 static size_t backward_floats(const hs_conv *conv)
 {
     const hs_cpu_grid *g = &conv->fft.grid;
-    const size_t w = HS_CPU_PANEL;
-    return w * w * (2 * (2 * (size_t)g->ry + 1) + 6 + (size_t)g->taps) + (size_t)conv->d.capacity * 3 * w;
+    const size_t w = HS_CPU_PANEL, h = BLOCK_ROWS;
+    return h * w * (2 * (2 * (size_t)g->ry + 1) + 6 + (size_t)g->taps) + (size_t)conv->d.capacity * (2 * w + h);
 }
 
 size_t hs_cpu_bins_thread_bytes(const hs_conv *conv)
@@ -49,7 +52,7 @@ static bool has_mirror(const hs_cpu_grid *g, bool self, int u)
 
 /* ---- y = W x --------------------------------------------------------------------------------------------------------------------------- */
 
-static void multiply_bin(const hs_cpu_bins *b, ptrdiff_t bin, int first, int width, const float *w, float *xs)
+static void multiply_bin(const hs_cpu_bins *b, ptrdiff_t bin, ptrdiff_t next, int first, int width, const float *w, float *xs)
 {
     const ptrdiff_t plane = (ptrdiff_t)b->k * width;
     const int kp = hs_cpu_pad(b->k);
@@ -57,7 +60,8 @@ static void multiply_bin(const hs_cpu_bins *b, ptrdiff_t bin, int first, int wid
     b->conv->kernels->sums(b->n, kp, x, b->x.sample, x + b->x.im, b->x.sample, xs, NULL, kp);
     const hs_cpu_bin one = {.rows = b->n, .k = b->k, .width = width, .x = x, .xs = xs, .x_row = b->x.sample, .x_im = b->x.im, .xs_row = kp,
                             .w1 = w, .w2 = w + plane, .w3 = w + 2 * plane,
-                            .y = b->y.at + bin * b->y.bin + first, .y_row = b->y.sample, .y_im = b->y.im};
+                            .y = b->y.at + bin * b->y.bin + first, .y_row = b->y.sample, .y_im = b->y.im, .stream = b->stream,
+                            .next = {b->x.at + next * b->x.bin, (size_t)b->n * (size_t)b->x.sample}};
     b->conv->kernels->bin(&one);
 }
 
@@ -73,10 +77,12 @@ static void multiply_task(const hs_cpu_bins *b, int v, int first, int width, con
     for (int u = 0; u <= grid->ph / 2; u++) {
         const bool pair = has_mirror(grid, self, u);
         b->conv->kernels->filter_bin(&f, b->k, g, grid->cos_y + u * grid->ry, grid->sin_y + u * grid->ry, plus, pair ? minus : NULL);
-        multiply_bin(b, bin + u, first, width, plus, xs);
+        const int mirror = bin + grid->ph - u, after = u < grid->ph / 2 ? bin + u + 1 : bin;
+        multiply_bin(b, bin + u, pair ? mirror : after, first, width, plus, xs);
         if (pair)
-            multiply_bin(b, bin + grid->ph - u, first, width, minus, xs);
+            multiply_bin(b, mirror, after, first, width, minus, xs);
     }
+    atomic_thread_fence(memory_order_seq_cst); /* stores past the cache are not ordered by themselves */
 }
 
 void hs_cpu_bins_multiply(const hs_cpu_bins *b, const float *planes)
@@ -99,16 +105,16 @@ typedef struct block {
     float *planes, *g, *plus, *minus, *xs, *sum, *diff;
 } block;
 
-static void correlate_bin(const hs_cpu_bins *b, const block *k, ptrdiff_t bin, float *products)
+static void correlate_bin(const hs_cpu_bins *b, const block *k, ptrdiff_t bin, ptrdiff_t next, float *products)
 {
     const hs_cpu_kernels *kernels = b->conv->kernels;
     const float *x = b->x.at + bin * b->x.bin + k->ci, *d = b->y.at + bin * b->y.bin + k->co;
-    const ptrdiff_t size = (ptrdiff_t)k->m * k->width;
     kernels->sums(b->n, k->mw, x, b->x.sample, x + b->x.im, b->x.sample, k->xs, NULL, k->mw);
     kernels->sums(b->n, k->width, d, b->y.sample, d + b->y.im, b->y.sample, k->sum, k->diff, k->width);
-    kernels->product(k->m, k->width, b->n, k->xs, 1, k->mw, d, b->y.sample, products, k->width, false);
-    kernels->product(k->m, k->width, b->n, x + b->x.im, 1, b->x.sample, k->diff, k->width, products + size, k->width, false);
-    kernels->product(k->m, k->width, b->n, x, 1, b->x.sample, k->sum, k->width, products + 2 * size, k->width, false);
+    const hs_cpu_bin_adjoint one = {.rows = b->n, .m = k->m, .width = k->width, .x = x, .xs = k->xs, .x_row = b->x.sample, .x_im = b->x.im,
+                                    .xs_row = k->mw, .d = d, .sum = k->sum, .diff = k->diff, .d_row = b->y.sample, .d_im = b->y.im,
+                                    .products = products, .ahead_x = x + (next - bin) * b->x.bin, .ahead_d = d + (next - bin) * b->y.bin, .ahead_width = k->mw};
+    kernels->bin_adjoint(&one);
 }
 
 static void correlate_column(const hs_cpu_bins *b, const block *k, int v)
@@ -120,9 +126,10 @@ static void correlate_column(const hs_cpu_bins *b, const block *k, int v)
     memset(k->g, 0, (size_t)k->m * (size_t)(2 * grid->ry + 1) * 2 * (size_t)k->width * sizeof(float));
     for (int u = 0; u <= grid->ph / 2; u++) {
         const bool pair = has_mirror(grid, self, u);
-        correlate_bin(b, k, bin + u, k->plus);
+        const int mirror = bin + grid->ph - u, after = u < grid->ph / 2 ? bin + u + 1 : bin;
+        correlate_bin(b, k, bin + u, pair ? mirror : after, k->plus);
         if (pair)
-            correlate_bin(b, k, bin + grid->ph - u, k->minus);
+            correlate_bin(b, k, mirror, after, k->minus);
         b->conv->kernels->filter_bin_adjoint(&f, k->m, k->plus, pair ? k->minus : NULL, grid->cos_y + u * grid->ry, grid->sin_y + u * grid->ry,
                                              k->g);
     }
@@ -146,17 +153,25 @@ static void correlate_task(const hs_cpu_bins *b, block k, float *dtaps)
     hs_cpu_filter_taps(b->conv, k.ci, k.m, k.co, k.width, k.planes, dtaps);
 }
 
+/* Rows of a block: the more, the less often D is read; but the threads should all have work, to the end. */
+static int block_height(int cip, int columns, int threads)
+{
+    for (int height = BLOCK_ROWS; height > HS_CPU_PAD; height -= HS_CPU_PAD) {
+        const int tasks = (cip + height - 1) / height * columns;
+        if (cip % height == 0 && (tasks % threads == 0 || tasks >= 4 * threads))
+            return height;
+    }
+    return HS_CPU_PAD;
+}
+
 void hs_cpu_bins_correlate(const hs_cpu_bins *b, float *dtaps)
 {
     const int cip = b->conv->fft.cip, columns = hs_cpu_panels(b->cp);
-    /* Blocks of 48 x 48 read X and D least; thin ones of 16 rows are for networks too small to give every thread one. */
-    const bool thin = hs_cpu_panels(cip) * columns < 2 * b->conv->threads;
-    const int rows = thin ? cip / HS_CPU_PAD : hs_cpu_panels(cip);
+    const int height = block_height(cip, columns, b->conv->threads), rows = (cip + height - 1) / height;
 #pragma omp parallel for num_threads(b->conv->threads) schedule(dynamic)
     for (int task = 0; task < rows * columns; task++) {
-        block k = {.ci = task / columns * HS_CPU_PAD, .mw = HS_CPU_PAD};
-        if (!thin)
-            hs_cpu_panel(cip, task / columns, &k.ci, &k.mw);
+        block k = {.ci = task / columns * height};
+        k.mw = cip - k.ci < height ? cip - k.ci : height;
         k.m = b->k - k.ci < k.mw ? b->k - k.ci : k.mw;
         hs_cpu_panel(b->cp, task % columns, &k.co, &k.width);
         correlate_task(b, k, dtaps);

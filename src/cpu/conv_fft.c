@@ -171,6 +171,12 @@ static void bias_gradient(const hs_conv *conv, int n, hs_cpu_spectrum dy, float 
     }
 }
 
+/* Whether every row begins at a whole line. */
+static bool lines(hs_cpu_spectrum s)
+{
+    return ((uintptr_t)s.at % 64 | (uintptr_t)(s.bin | s.sample | s.im) % HS_CPU_PAD) == 0;
+}
+
 void hs_cpu_fft_forward(const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y, void *saved, void *scratch)
 {
     const hs_cpu_conv_fft *f = &conv->fft;
@@ -179,7 +185,7 @@ void hs_cpu_fft_forward(const hs_conv *conv, int n, const float *x, const float 
     const hs_cpu_spectrum sx = enter(conv, true, n, x, own_x(conv, saved), r.threads);
     const hs_cpu_spectrum sy = f->own_y ? r.y : dense(y, n, d->co);
     hs_cpu_filter_planes(conv, false, taps, r.planes);
-    hs_cpu_bins_multiply(&(hs_cpu_bins){conv, n, d->ci, f->cop, sx, sy, r.threads}, r.planes);
+    hs_cpu_bins_multiply(&(hs_cpu_bins){conv, n, d->ci, f->cop, sx, sy, r.threads, lines(sy)}, r.planes);
     if (d->out == HS_SPACE) {
         if (bias)
             copy_part(r.bias, f->cop, bias, d->co);
@@ -201,14 +207,14 @@ void hs_cpu_fft_backward(const hs_conv *conv, int n, const float *x, const float
     const room r = room_of(conv, scratch);
     const hs_cpu_spectrum sx = f->own_x ? own_x(conv, saved) : dense(x, n, d->ci);
     const hs_cpu_spectrum sd = enter(conv, false, n, dy, r.y, r.threads);
-    hs_cpu_bins_correlate(&(hs_cpu_bins){conv, n, d->ci, f->cop, sx, sd, r.threads}, dtaps);
+    hs_cpu_bins_correlate(&(hs_cpu_bins){conv, n, d->ci, f->cop, sx, sd, r.threads, false}, dtaps);
     if (dbias)
         bias_gradient(conv, n, sd, dbias);
     if (!dx)
         return;
     const hs_cpu_spectrum sdx = f->own_x ? sx : dense(dx, n, d->ci);
     hs_cpu_filter_planes(conv, true, taps, r.planes);
-    hs_cpu_bins_multiply(&(hs_cpu_bins){conv, n, d->co, f->cip, sd, sdx, r.threads}, r.planes);
+    hs_cpu_bins_multiply(&(hs_cpu_bins){conv, n, d->co, f->cip, sd, sdx, r.threads, lines(sdx)}, r.planes);
     if (d->in == HS_SPACE) {
         hs_cpu_dft_inverse(f->dft_x, n, sdx, NULL, dx, r.threads);
         return;

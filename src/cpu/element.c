@@ -26,8 +26,10 @@ static hs_status relu_bwd(hs_stream *s, size_t count, const void *y, const void 
     const float *out = y, *grad = dy;
     float *in = dx;
     PARALLEL_LOOP(s)
-    for (size_t i = 0; i < count; i++)
-        in[i] = out[i] > 0.0f ? grad[i] : 0.0f;
+    for (size_t i = 0; i < count; i++) {
+        const float g = grad[i]; /* read in any case: a conditional read is not vectorised */
+        in[i] = out[i] > 0.0f ? g : 0.0f;
+    }
     return HS_OK;
 }
 

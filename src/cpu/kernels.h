@@ -19,6 +19,12 @@ static inline int hs_cpu_pad(int c)
     return (c + HS_CPU_PAD - 1) / HS_CPU_PAD * HS_CPU_PAD;
 }
 
+/* Memory to be brought into L2 while a product runs, which alone would wait for it: FLOATS from AT, spread over the product's steps. */
+typedef struct hs_cpu_ahead {
+    const float *at;
+    size_t floats;
+} hs_cpu_ahead;
+
 /* One frequency of a convolution, one panel of its out-channels, as three real products (Karatsuba):
  *   t = (xr + xi) w1,  yr = t + xi w2,  yi = t + xr w3   with  w1 = wr, w2 = -(wr + wi), w3 = wi - wr
  * x [rows][xr: k | xi at x_im], xs = xr + xi [rows][k]; w1 w2 w3 [k][width]; y [rows][yr: width | yi at y_im]. */
@@ -29,7 +35,20 @@ typedef struct hs_cpu_bin {
     const float *w1, *w2, *w3;
     float *y;
     ptrdiff_t y_row, y_im;
+    bool stream;       /* y begins at whole lines: store past the cache */
+    hs_cpu_ahead next; /* x of the next bin */
 } hs_cpu_bin;
+
+typedef struct hs_cpu_bin_adjoint {
+    int rows, m, width;
+    const float *x, *xs; /* xr | xi at x_im; xs = xr + xi */
+    ptrdiff_t x_row, x_im, xs_row;
+    const float *d, *sum, *diff; /* dr; dr + di, dr - di with rows of WIDTH */
+    ptrdiff_t d_row, d_im;
+    float *products;
+    const float *ahead_x, *ahead_d; /* the same blocks of x (AHEAD_WIDTH columns) and d of the next bin, brought into L2 meanwhile */
+    int ahead_width;
+} hs_cpu_bin_adjoint;
 
 /* Filter spectra of column v of a half spectrum; see conv_filter.c for the parity planes. R = floor(side/2) of each axis. */
 typedef struct hs_cpu_filter {
@@ -52,6 +71,8 @@ typedef struct hs_cpu_kernels {
     void (*product)(int m, int n, int k, const float *a, ptrdiff_t ai, ptrdiff_t ak, const float *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,
                     bool add);
     void (*bin)(const hs_cpu_bin *b);
+    /* The same transposed, for the gradient: products[0] = xs^T d, products[1] = xi^T diff, products[2] = xr^T sum, each [m][width] over ROWS. */
+    void (*bin_adjoint)(const hs_cpu_bin_adjoint *b);
     /* out = a + b, diff = a - b (either may be NULL), over rows of WIDTH floats. */
     void (*sums)(int rows, int width, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb, float *sum, float *diff, ptrdiff_t ldo);
 

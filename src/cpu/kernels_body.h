@@ -20,9 +20,13 @@ typedef float mem __attribute__((vector_size(HS_LANES * 4), aligned(4), may_alia
 
 /* acc [R][NV] += A [R][k] B [k][NV vectors]. The arrays have constant sizes and every index is constant after unrolling: they are registers. */
 INLINE void multiply(const int R, const int NV, vec acc[][TILE_WIDE], int k, const float *a, ptrdiff_t ai, ptrdiff_t ak, const float *b,
-                     ptrdiff_t ldb)
+                     ptrdiff_t ldb, const float *ahead, ptrdiff_t ahead_step)
 {
     for (int i = 0; i < k; i++, a += ak, b += ldb) {
+        if (ahead_step) { /* a constant 0 where nothing is to be fetched: no code then */
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += ahead_step;
+        }
         vec row[TILE_WIDE];
 #pragma GCC unroll 4
         for (int v = 0; v < NV; v++)
@@ -68,22 +72,41 @@ INLINE void product_tile(const int R, const int NV, const matrix_product *p)
 {
     vec acc[MOST_ROWS][TILE_WIDE];
     tile_load(R, NV, acc, p->add ? p->c : NULL, p->ldc);
-    multiply(R, NV, acc, p->k, p->a, p->ai, p->ak, p->b, p->ldb);
+    multiply(R, NV, acc, p->k, p->a, p->ai, p->ak, p->b, p->ldb, NULL, 0);
     tile_store(R, NV, acc, p->c, p->ldc);
 }
 
+INLINE void tile_stream(const int R, const int NV, vec acc[][TILE_WIDE], float *c, ptrdiff_t ldc)
+{
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; v++)
+            PUT(true, c + r * ldc + v * HS_LANES, acc[r][v]);
+}
+
+INLINE void tile_put(const int R, const int NV, vec acc[][TILE_WIDE], float *c, ptrdiff_t ldc, bool stream)
+{
+    if (stream)
+        tile_stream(R, NV, acc, c, ldc);
+    else
+        tile_store(R, NV, acc, c, ldc);
+}
+
+/* next.floats is here what each of the three products fetches, a multiple of its k steps. */
 INLINE void bin_tile(const int R, const int NV, const hs_cpu_bin *b)
 {
     float t[MOST_ROWS * TILE_WIDE * HS_LANES] __attribute__((aligned(64)));
     vec acc[MOST_ROWS][TILE_WIDE];
+    const ptrdiff_t share = (ptrdiff_t)b->next.floats, step = share / b->k;
     tile_load(R, NV, acc, NULL, 0);
-    multiply(R, NV, acc, b->k, b->xs, b->xs_row, 1, b->w1, b->width);
+    multiply(R, NV, acc, b->k, b->xs, b->xs_row, 1, b->w1, b->width, b->next.at, step);
     tile_store(R, NV, acc, t, NV * HS_LANES);
-    multiply(R, NV, acc, b->k, b->x + b->x_im, b->x_row, 1, b->w2, b->width);
-    tile_store(R, NV, acc, b->y, b->y_row);
+    multiply(R, NV, acc, b->k, b->x + b->x_im, b->x_row, 1, b->w2, b->width, b->next.at + share, step);
+    tile_put(R, NV, acc, b->y, b->y_row, b->stream);
     tile_load(R, NV, acc, t, NV * HS_LANES);
-    multiply(R, NV, acc, b->k, b->x, b->x_row, 1, b->w3, b->width);
-    tile_store(R, NV, acc, b->y + b->y_im, b->y_row);
+    multiply(R, NV, acc, b->k, b->x, b->x_row, 1, b->w3, b->width, b->next.at + 2 * share, step);
+    tile_put(R, NV, acc, b->y + b->y_im, b->y_row, b->stream);
 }
 
 /* Row counts are split evenly (17 = 6 + 6 + 5, not 8 + 8 + 1), so every count up to the tile's rows has its own unrolled body. */
@@ -147,10 +170,18 @@ static void product(int m, int n, int k, const float *a, ptrdiff_t ai, ptrdiff_t
     }
 }
 
+/* What each product of each of the tiles fetches so that all of NEXT comes, in whole numbers a step of k. */
+static size_t ahead_share(hs_cpu_ahead next, int tiles, int k)
+{
+    const size_t steps = 3 * (size_t)tiles * (size_t)k;
+    return next.at ? (next.floats + steps - 1) / steps * (size_t)k : 0;
+}
+
 static void bin(const hs_cpu_bin *whole)
 {
     for (int col = 0; col < whole->width;) {
         const int vectors = tile_vectors(whole->width - col), most = tile_rows(vectors), tiles = (whole->rows + most - 1) / most;
+        const size_t share = col == 0 ? ahead_share(whole->next, tiles, whole->k) : 0;
         for (int t = 0; t < tiles; t++) {
             const int first = (int)((long)whole->rows * t / tiles), rows = (int)((long)whole->rows * (t + 1) / tiles) - first;
             hs_cpu_bin b = *whole;
@@ -158,9 +189,36 @@ static void bin(const hs_cpu_bin *whole)
             b.xs += first * b.xs_row;
             b.w1 += col, b.w2 += col, b.w3 += col;
             b.y += first * b.y_row + col;
+            b.next = (hs_cpu_ahead){b.next.at + 3 * (size_t)t * share, share};
             bin_rows(rows, vectors, &b);
         }
         col += vectors * HS_LANES;
+    }
+}
+
+static void fetch_rows(int first, int last, int width, const float *at, ptrdiff_t row, ptrdiff_t im)
+{
+    for (int r = first; r < last; r++)
+        for (int l = 0; l < width; l += 16) {
+            __builtin_prefetch(at + r * row + l, 0, 2);
+            __builtin_prefetch(at + r * row + im + l, 0, 2);
+        }
+}
+
+/* Tiles of M rows; between tiles a part of the next operands is fetched. */
+static void bin_adjoint(const hs_cpu_bin_adjoint *w)
+{
+    const ptrdiff_t size = (ptrdiff_t)w->m * w->width;
+    const int step = 8, parts = (w->m + step - 1) / step;
+    for (int part = 0; part < parts; part++) {
+        const int i = part * step, m = w->m - i < step ? w->m - i : step;
+        float *to = w->products + (ptrdiff_t)i * w->width;
+        const int r0 = w->rows * part / parts, r1 = w->rows * (part + 1) / parts;
+        fetch_rows(r0, r1, w->ahead_width, w->ahead_x, w->x_row, w->x_im);
+        fetch_rows(r0, r1, w->width, w->ahead_d, w->d_row, w->d_im);
+        product(m, w->width, w->rows, w->xs + i, 1, w->xs_row, w->d, w->d_row, to, w->width, false);
+        product(m, w->width, w->rows, w->x + w->x_im + i, 1, w->x_row, w->diff, w->width, to + size, w->width, false);
+        product(m, w->width, w->rows, w->x + i, 1, w->x_row, w->sum, w->width, to + 2 * size, w->width, false);
     }
 }
 
@@ -375,6 +433,7 @@ const hs_cpu_kernels HS_KERNELS = {
     .name = HS_KERNELS_NAME,
     .product = product,
     .bin = bin,
+    .bin_adjoint = bin_adjoint,
     .sums = sums,
     .fold = fold,
     .unfold = unfold,

@@ -63,12 +63,13 @@ static void max_line(int c, const float *x, int cell, float *best, uint8_t *arg)
     int32_t take[LINE];
 #pragma omp simd
     for (int i = 0; i < c; i++) {
-        take[i] = x[i] > best[i] || (x[i] != x[i] && best[i] == best[i]);
-        best[i] = take[i] ? x[i] : best[i];
+        const float v = x[i], b = best[i];
+        take[i] = (v > b) | ((v != v) & (b == b));
+        best[i] = take[i] ? v : b;
     }
 #pragma omp simd
     for (int i = 0; i < c; i++)
-        arg[i] = take[i] ? (uint8_t)cell : arg[i];
+        arg[i] = (uint8_t)(take[i] ? cell : arg[i]);
 }
 
 static void max_cell(int c, const float *x, int cell, float *best, uint8_t *arg)
@@ -82,8 +83,10 @@ static void max_cell(int c, const float *x, int cell, float *best, uint8_t *arg)
 static void max_cell_adjoint(int c, const float *dy, const uint8_t *arg, int cell, float *dx)
 {
 #pragma omp simd
-    for (int i = 0; i < c; i++)
-        dx[i] += arg[i] == cell ? dy[i] : 0.0f;
+    for (int i = 0; i < c; i++) {
+        const float g = dy[i]; /* read in any case: a conditional read is not vectorised */
+        dx[i] += arg[i] == cell ? g : 0.0f;
+    }
 }
 
 static void add_scaled(int c, float factor, const float *x, float *y)
