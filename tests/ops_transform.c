@@ -43,6 +43,9 @@ void ops_transform(op_suite *suite)
     const int count = sizeof sides / sizeof *sides;
     for (int i = 0; i < count; i++)
         add_transform(suite, (plane){3, i == 3 ? 0 : 3, sides[i], sides[i], 2 + i % 3, false});
+    add_transform(suite, (plane){2, 2, 64, 48, 3, false});
+    add_transform(suite, (plane){2, 1, 1, 64, 5, false});
+    add_transform(suite, (plane){2, 1, 53, 1, 5, false}); /* a prime */
     for (int i = 0; i < 16; i++) {
         int capacity = op_random(suite, 1, 5);
         add_transform(suite, (plane){capacity, op_random(suite, 0, capacity), op_random(suite, 1, 33), op_random(suite, 1, 33),
