@@ -17,7 +17,8 @@ check "shared library" test -f "$place/lib/libhalfspec.so"
 check "public header" test -f "$place/include/halfspec/halfspec.h"
 check "man page" test -f "$place/share/man/man1/halfspec.1"
 check "python module" test -f "$place/share/halfspec/python/halfspec/__init__.py"
-check "installed program runs" "$place/bin/halfspec" --version > "$scratch/version"
+"$place/bin/halfspec" --version > "$scratch/version"
+check "installed program runs" [ $? = 0 ]
 check "it says its version" grep -q '^halfspec ' "$scratch/version"
 
 # The worked example on top of halfspec.h, compiled as a user would.

@@ -16,3 +16,6 @@ hs_commit.h: hs-commit-always
 .PHONY: hs-commit-always
 hs-commit-always:
 CLEANFILES += hs_commit.h
+
+dist-hook: hs_commit.h
+	@sed -n 's/.*"\(.*\)".*/\1/p' hs_commit.h > "$(distdir)/.commit"

@@ -55,7 +55,7 @@ static void describe_range(const hs_key *key, const char *kind, char *text, size
     hs_number_print(key->minimum, low, sizeof low);
     if (key->maximum < 1e9)
         hs_number_print(key->maximum, high, sizeof high);
-    snprintf(text, capacity, "%s%s%s%s%s%s%s", kind, *high ? " " : " from ", low, *high ? " to " : "", high, *key->unit ? " " : "", key->unit);
+    snprintf(text, capacity, "%s%s%s%s%s%s%s", kind, *high ? " " : " from ", low, *high ? " to " : "", high, *key->unit ? ", " : "", key->unit);
 }
 
 /* What may stand behind the equals sign: choices, a range with its unit, or text. */
