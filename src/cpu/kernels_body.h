@@ -174,7 +174,7 @@ static void product(int m, int n, int k, const float *a, ptrdiff_t ai, ptrdiff_t
 static size_t ahead_share(hs_cpu_ahead next, int tiles, int k)
 {
     const size_t steps = 3 * (size_t)tiles * (size_t)k;
-    return next.at ? (next.floats + steps - 1) / steps * (size_t)k : 0;
+    return next.at && steps ? (next.floats + steps - 1) / steps * (size_t)k : 0;
 }
 
 static void bin(const hs_cpu_bin *whole)
