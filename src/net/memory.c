@@ -24,7 +24,7 @@ static int time_of_end(const hs_net *net)
     return 2 * net->steps + 1;
 }
 
-static size_t aligned(size_t bytes)
+size_t hs_align(size_t bytes)
 {
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
@@ -189,7 +189,7 @@ static hs_status pack_arena(hs_net *net, size_t *offset)
         if (net->want[i].region == HS_REGION_ARENA)
             offset[i] = lease[count++].offset;
     hs_free(lease);
-    net->bytes.activations = aligned(net->bytes.activations);
+    net->bytes.activations = hs_align(net->bytes.activations);
     return st;
 }
 
@@ -200,7 +200,7 @@ static void place_tables(hs_net *net, size_t *offset)
         if (net->want[i].region != HS_REGION_TABLE)
             continue;
         offset[i] = used;
-        used += aligned(net->want[i].bytes);
+        used += hs_align(net->want[i].bytes);
     }
     net->bytes.tables = used;
 }
@@ -209,10 +209,10 @@ static hs_status allocate(hs_net *net)
 {
     hs_net_bytes *b = &net->bytes;
     size_t real = net->backend->real;
-    b->params = aligned(net->params_count * real);
+    b->params = hs_align(net->params_count * real);
     b->gradients = net->plan.training ? b->params : 0;
-    b->statistics = aligned(net->statistics_count * real);
-    b->scratch = aligned(net->scratch_bytes);
+    b->statistics = hs_align(net->statistics_count * real);
+    b->scratch = hs_align(net->scratch_bytes);
     b->total = b->params + b->gradients + b->statistics + b->tables + b->activations + b->scratch;
     return net->backend->memory->alloc(net->device, b->total, &net->memory);
 }

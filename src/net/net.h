@@ -21,14 +21,14 @@ typedef struct hs_choice {
     hs_engine engine; /* AUTO where there is nothing to choose */
     double cost;      /* estimated seconds of forward + backward of a full batch; only differences matter */
 } hs_choice;
-enum { HS_CHOICES = 8, HS_NOTE_MAX = 160, HS_LAYERS_MAX = 2000 };
+enum { HS_CHOICES = 8, HS_NOTE_MAX = 160, HS_LAYERS_MAX = 2000, HS_DECISION_MAX = 96 };
 
 /* A kind of layer. Entries that are NULL: no arguments, same shape, no parameters, space to space, nothing to plan. */
 struct hs_layer_kind {
     const char *symbol; /* how the notation spells it, "C" */
     const char *stem;   /* name = stem + number, "conv" */
     const char *form;   /* an example for messages, "C96k3" */
-    size_t args_bytes, state_bytes;
+    size_t args_bytes, state_bytes; /* arguments are plain numbers: they are copied */
     bool in_place;         /* forward may overwrite its first input, backward its output gradient */
     bool reads_x, reads_y; /* what backward looks at; plan may correct it in the node */
 
@@ -138,9 +138,12 @@ hs_status hs_net_declare(hs_net *net, hs_node *node, const char *name, const hs_
 
 /* ---- plan.c, memory.c ------------------------------------------------------------------------------------------------------- */
 
-hs_status hs_plan_choose(hs_net *net); /* domains, engines; builds net->step */
+hs_status hs_plan_choose(hs_net *net, hs_stream *stream); /* domains, engines; builds net->step */
+/* "conv1=fft:space>spectrum;" */
+void hs_decision_text(const hs_node *node, const hs_choice *choice, char *text, size_t capacity);
 size_t hs_plan_count(hs_shape shape, hs_domain domain); /* numbers of one sample */
 hs_status hs_memory_layout(hs_net *net);
+size_t hs_align(size_t bytes); /* up to where the next buffer may begin */
 int hs_time_forward(const hs_node *node);
 int hs_time_backward(const hs_net *net, const hs_node *node);
 /* Requests during kind->plan; the slot is filled before kind->fill. */
@@ -150,6 +153,12 @@ hs_status hs_want_in_backward(hs_net *net, const hs_node *node, size_t bytes, vo
 void hs_want_scratch(hs_net *net, size_t bytes);                                          /* net->scratch has at least this much */
 /* Estimated seconds of moving so many bytes once. */
 double hs_cost_of_bytes(double bytes);
+
+/* ---- measure.c ----------------------------------------------------------------------------------------------------------------- */
+
+/* Seconds of forward and (if training) backward of a full batch: into choice->cost; of a transform of SHAPE, either way. */
+hs_status hs_measure_choice(const hs_net *net, const hs_node *node, hs_stream *s, hs_choice *choice);
+hs_status hs_measure_transform(const hs_net *net, hs_shape shape, hs_stream *s, double *seconds);
 
 /* ---- helpers for layers ------------------------------------------------------------------------------------------------------ */
 

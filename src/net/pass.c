@@ -10,7 +10,7 @@ hs_status hs_net_plan(hs_net *net, hs_device *device, hs_stream *stream, const h
     net->device = device;
     net->backend = device->backend;
     net->plan = *options;
-    HS_TRY(hs_plan_choose(net));
+    HS_TRY(hs_plan_choose(net, stream));
     for (int i = 1; i < net->steps; i++)
         if (net->step[i]->kind->plan)
             HS_TRY(net->step[i]->kind->plan(net, net->step[i]));

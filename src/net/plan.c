@@ -16,6 +16,14 @@ typedef struct best {
     hs_choice choice;
 } best;
 
+/* What the search knows of a layer and of the edge behind it. */
+typedef struct stage {
+    hs_choice list[HS_CHOICES];
+    int count;
+    double change[2]; /* seconds of a transform of the edge from this domain to the other */
+    best to[2];       /* by domain of the edge */
+} stage;
+
 size_t hs_plan_count(hs_shape shape, hs_domain domain)
 {
     return domain == HS_SPACE ? hs_shape_count(shape) : (size_t)hs_bins_count(shape.h, shape.w) * 2 * (size_t)shape.c;
@@ -25,18 +33,6 @@ size_t hs_plan_count(hs_shape shape, hs_domain domain)
 double hs_cost_of_bytes(double bytes)
 {
     return bytes * 1e-10;
-}
-
-/* A transform is spectral pooling to the same size from one domain to the other; backends that do not offer that are charged as moving a map
- * eight times (two axes, read and write, there and back). */
-static double transform_cost(const hs_net *net, hs_shape shape, hs_domain from)
-{
-    const hs_pool_ops *ops = net->backend->pool;
-    hs_spool_desc desc = {.capacity = net->plan.capacity, .h = shape.h, .w = shape.w, .c = shape.c, .oh = shape.h, .ow = shape.w,
-                          .norm = HS_POOL_UNITARY, .in = from, .out = from == HS_SPACE ? HS_SPECTRUM : HS_SPACE};
-    if (ops->spectral_supports(net->device, &desc))
-        return ops->spectral_cost(net->device, &desc);
-    return hs_cost_of_bytes(8.0 * (double)hs_shape_count(shape) * net->plan.capacity * net->backend->real);
 }
 
 /* Which gradients are needed: those upstream of which there is a parameter, or the input's own if asked for. */
@@ -57,7 +53,7 @@ static void mark_needs(const hs_net *net, hs_node *const *list, int count)
 
 /* ---- decisions as text ------------------------------------------------------------------------------------------------------ */
 
-static void decision_text(const hs_node *node, const hs_choice *c, char *text, size_t capacity)
+void hs_decision_text(const hs_node *node, const hs_choice *c, char *text, size_t capacity)
 {
     snprintf(text, capacity, "%s=%s:%s>%s;", node->name, engine_names[c->engine], domain_names[c->in], domain_names[c->out]);
 }
@@ -65,8 +61,8 @@ static void decision_text(const hs_node *node, const hs_choice *c, char *text, s
 /* Does the text that another rank sent ask for this choice? Items begin at the start or behind a ';'. */
 static bool is_forced(const char *forced, const hs_node *node, const hs_choice *c)
 {
-    char item[96];
-    decision_text(node, c, item, sizeof item);
+    char item[HS_DECISION_MAX];
+    hs_decision_text(node, c, item, sizeof item);
     for (const char *p = strstr(forced, item); p; p = strstr(p + 1, item))
         if (p == forced || p[-1] == ';')
             return true;
@@ -88,27 +84,91 @@ hs_status hs_net_force_decisions(hs_net *net, const char *decisions)
     return HS_OK;
 }
 
-/* ---- the shortest path ---------------------------------------------------------------------------------------------------------- */
+/* ---- what there is to choose from ----------------------------------------------------------------------------------------------- */
 
 /* The ways of NODE, after what another rank decided. */
-static hs_status list_choices(const hs_net *net, const hs_node *node, hs_choice *list, int *count)
+static hs_status list_choices(const hs_net *net, const hs_node *node, stage *own)
 {
     if (!node->kind->choices) {
-        list[0] = (hs_choice){HS_SPACE, HS_SPACE, HS_ENGINE_AUTO, 0};
-        *count = 1;
+        own->list[0] = (hs_choice){HS_SPACE, HS_SPACE, HS_ENGINE_AUTO, 0};
+        own->count = 1;
         return HS_OK;
     }
-    int offered = node->kind->choices(net, node, list), kept = 0;
+    int offered = node->kind->choices(net, node, own->list), kept = 0;
     if (offered == 0)
         return hs_fail(HS_EUNSUPPORTED, "layer %s (%s): backend %s cannot do this; try another engine, boundary = zero, or device = ref", node->name,
                        node->notation, net->backend->name);
     for (int i = 0; i < offered; i++)
-        if (!net->forced || is_forced(net->forced, node, &list[i]))
-            list[kept++] = list[i];
-    *count = kept;
+        if (!net->forced || is_forced(net->forced, node, &own->list[i]))
+            own->list[kept++] = own->list[i];
+    own->count = kept;
     return kept ? HS_OK : hs_fail(HS_EDESYNC, "layer %s: rank 0 planned something that this rank's backend %s does not offer; use one kind of device",
                                   node->name, net->backend->name);
 }
+
+static bool same_work(const hs_node *a, const hs_node *b)
+{
+    return a->kind == b->kind && memcmp(&a->in, &b->in, sizeof a->in) == 0 && a->need_dx[0] == b->need_dx[0] &&
+           (!a->args || memcmp(a->args, b->args, a->kind->args_bytes) == 0);
+}
+
+/* Times in place of estimates, of layer I; a layer that did the same work before is not timed again. */
+static hs_status measure_choices(const hs_net *net, hs_stream *s, int i, stage *stages)
+{
+    if (stages[i].count < 2)
+        return HS_OK;
+    for (int j = 1; j < i; j++)
+        if (same_work(net->layer[i], net->layer[j])) {
+            memcpy(stages[i].list, stages[j].list, sizeof stages[i].list);
+            return HS_OK;
+        }
+    for (int c = 0; c < stages[i].count; c++)
+        HS_TRY(hs_measure_choice(net, net->layer[i], s, &stages[i].list[c]));
+    return HS_OK;
+}
+
+/* A transform is spectral pooling to the same size from one domain to the other; backends that do not offer that are charged as moving a map
+ * eight times (two axes, read and write, there and back). */
+static double transform_cost(const hs_net *net, hs_shape shape, hs_domain from)
+{
+    const hs_pool_ops *ops = net->backend->pool;
+    hs_spool_desc desc = {.capacity = net->plan.capacity, .h = shape.h, .w = shape.w, .c = shape.c, .oh = shape.h, .ow = shape.w,
+                          .norm = HS_POOL_UNITARY, .in = from, .out = from == HS_SPACE ? HS_SPECTRUM : HS_SPACE};
+    if (ops->spectral_supports(net->device, &desc))
+        return ops->spectral_cost(net->device, &desc);
+    return hs_cost_of_bytes(8.0 * (double)hs_shape_count(shape) * net->plan.capacity * net->backend->real);
+}
+
+static hs_status measure_transform(const hs_net *net, hs_stream *s, int i, stage *stages)
+{
+    hs_shape shape = net->layer[i]->out;
+    for (int j = 0; j < i; j++)
+        if (memcmp(&net->layer[j]->out, &shape, sizeof shape) == 0) {
+            memcpy(stages[i].change, stages[j].change, sizeof stages[i].change);
+            return HS_OK;
+        }
+    HS_TRY(hs_measure_transform(net, shape, s, &stages[i].change[HS_SPACE]));
+    stages[i].change[HS_SPECTRUM] = stages[i].change[HS_SPACE];
+    return HS_OK;
+}
+
+static hs_status survey(const hs_net *net, hs_stream *s, stage *stages)
+{
+    bool measure = net->plan.mode && strcmp(net->plan.mode, "measure") == 0 && !net->forced;
+    for (int i = 0; i < net->layers; i++) {
+        for (int d = 0; d < 2; d++)
+            stages[i].change[d] = transform_cost(net, net->layer[i]->out, (hs_domain)d);
+        if (measure)
+            HS_TRY(measure_transform(net, s, i, stages));
+        if (i > 0)
+            HS_TRY(list_choices(net, net->layer[i], &stages[i]));
+        if (i > 0 && measure)
+            HS_TRY(measure_choices(net, s, i, stages));
+    }
+    return HS_OK;
+}
+
+/* ---- the shortest path ---------------------------------------------------------------------------------------------------------- */
 
 static void relax(best *to, const best *from, hs_domain before, const hs_choice *choice, double cost)
 {
@@ -116,37 +176,33 @@ static void relax(best *to, const best *from, hs_domain before, const hs_choice 
         *to = (best){true, from->cost + cost, before, *choice};
 }
 
-/* Fill TABLE [layers][2]; [i][d] is the best way to have edge i in domain d. */
-static hs_status find_path(const hs_net *net, best (*table)[2])
+/* stages[i].to[d] becomes the best way to have edge i in domain d. */
+static void find_path(const hs_net *net, stage *stages)
 {
-    table[0][HS_SPACE].possible = true;
+    stages[0].to[HS_SPACE].possible = true;
     for (int i = 1; i < net->layers; i++) {
-        const hs_node *node = net->layer[i];
-        hs_choice list[HS_CHOICES];
-        int count = 0;
-        HS_TRY(list_choices(net, node, list, &count));
-        for (int c = 0; c < count; c++) {
-            hs_domain edge = node->consumers > 1 ? HS_SPACE : list[c].out;
-            double after = edge == list[c].out ? 0 : transform_cost(net, node->out, list[c].out);
+        stage *own = &stages[i];
+        for (int c = 0; c < own->count; c++) {
+            const hs_choice *choice = &own->list[c];
+            hs_domain edge = net->layer[i]->consumers > 1 ? HS_SPACE : choice->out;
+            double after = edge == choice->out ? 0 : own->change[choice->out];
             for (int d = 0; d < 2; d++) {
-                double change = (hs_domain)d == list[c].in ? 0 : transform_cost(net, node->in, (hs_domain)d);
-                relax(&table[i][edge], &table[i - 1][d], (hs_domain)d, &list[c], list[c].cost + change + after);
+                double before = (hs_domain)d == choice->in ? 0 : stages[i - 1].change[d];
+                relax(&own->to[edge], &stages[i - 1].to[d], (hs_domain)d, choice, before + choice->cost + after);
             }
         }
     }
-    return HS_OK;
 }
 
 /* Walk back from the cheaper end and write each layer's choice into its node. */
-static void take_path(const hs_net *net, best (*table)[2])
+static void take_path(const hs_net *net, const stage *stages)
 {
     int last = net->layers - 1;
-    hs_domain d = HS_SPACE;
-    const best *end = table[last];
-    if (!end[HS_SPACE].possible || (end[HS_SPECTRUM].possible && end[HS_SPECTRUM].cost + transform_cost(net, net->layer[last]->out, HS_SPECTRUM) < end[HS_SPACE].cost))
-        d = HS_SPECTRUM;
+    const best *space = &stages[last].to[HS_SPACE], *spectrum = &stages[last].to[HS_SPECTRUM];
+    bool from_spectrum = spectrum->possible && (!space->possible || spectrum->cost + stages[last].change[HS_SPECTRUM] < space->cost);
+    hs_domain d = from_spectrum ? HS_SPECTRUM : HS_SPACE;
     for (int i = last; i > 0; i--) {
-        const best *b = &table[i][d];
+        const best *b = &stages[i].to[d];
         hs_node *node = net->layer[i];
         node->from = b->choice.in;
         node->to = b->choice.out;
@@ -212,31 +268,22 @@ static hs_status build_steps(hs_net *net)
 
 static hs_status write_decisions(hs_net *net)
 {
-    size_t room = (size_t)net->layers * 96 + 1, used = 0;
+    size_t room = (size_t)net->layers * HS_DECISION_MAX + 1, used = 0;
     HS_TRY(hs_calloc(room, 1, "planner's decisions", &net->decisions));
     for (int i = 1; i < net->layers; i++) {
         const hs_node *node = net->layer[i];
         if (!node->kind->choices)
             continue;
         hs_choice c = {node->from, node->to, node->engine, 0};
-        decision_text(node, &c, net->decisions + used, room - used);
+        hs_decision_text(node, &c, net->decisions + used, room - used);
         used += strlen(net->decisions + used);
     }
     return HS_OK;
 }
 
-hs_status hs_plan_choose(hs_net *net)
+/* What every step needs to know before its layer plans. */
+static void prepare_steps(hs_net *net)
 {
-    best(*table)[2] = NULL;
-    mark_needs(net, net->layer, net->layers);
-    HS_TRY(hs_calloc((size_t)net->layers, sizeof *table, "plan", &table));
-    hs_status st = find_path(net, table);
-    if (st == HS_OK)
-        take_path(net, table);
-    hs_free(table);
-    HS_TRY(st);
-    HS_TRY(build_steps(net));
-    mark_needs(net, net->step, net->steps);
     for (int i = 0; i < net->steps; i++) {
         hs_node *node = net->step[i];
         node->count = hs_plan_count(node->out, node->to);
@@ -245,5 +292,22 @@ hs_status hs_plan_choose(hs_net *net)
         if (node->kind->engine_text)
             node->kind->engine_text(node, node->engine_text, sizeof node->engine_text);
     }
+}
+
+hs_status hs_plan_choose(hs_net *net, hs_stream *stream)
+{
+    stage *stages = NULL;
+    mark_needs(net, net->layer, net->layers);
+    HS_TRY(hs_calloc((size_t)net->layers, sizeof *stages, "plan", &stages));
+    hs_status st = survey(net, stream, stages);
+    if (st == HS_OK) {
+        find_path(net, stages);
+        take_path(net, stages);
+    }
+    hs_free(stages);
+    HS_TRY(st);
+    HS_TRY(build_steps(net));
+    mark_needs(net, net->step, net->steps);
+    prepare_steps(net);
     return write_decisions(net);
 }

@@ -1,0 +1,159 @@
+/* measure.c - plan = measure: time each way of a layer instead of believing the backend's estimate. A way is timed in a network of its own that
+ * holds the input and this one layer, with the way forced, so that it runs exactly as it will in earnest: same plans, same memory layout. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "net.h"
+
+enum { RUNS = 3, PATTERN = 4096 };
+
+/* Numbers in (-1, 1), none of them zero: speed must not depend on lucky data. */
+static hs_status fill(const hs_net *net, hs_stream *s, void *memory, size_t count)
+{
+    float pattern[PATTERN];
+    for (int i = 0; i < PATTERN; i++)
+        pattern[i] = (float)((i * 2654435761u >> 8) % 1000 + 1) / 501.0f - 1.0f;
+    for (size_t done = 0; done < count; done += PATTERN) {
+        size_t part = count - done < PATTERN ? count - done : PATTERN;
+        HS_TRY(net->backend->memory->from_float(s, part, pattern, (char *)memory + done * net->backend->real));
+    }
+    return HS_OK;
+}
+
+/* ---- a network of one layer --------------------------------------------------------------------------------------------------- */
+
+/* The layer as it stands in NET: arguments hold no pointers, parameters are counted from 0. */
+static hs_status copy_layer(const hs_net *net, const hs_node *node, hs_net *probe)
+{
+    hs_node *input = NULL, *copy = NULL;
+    HS_TRY(hs_calloc(2, sizeof *probe->layer, "probe", &probe->layer));
+    HS_TRY(hs_node_create(&hs_layer_input, &input));
+    probe->layer[probe->layers++] = input;
+    input->in = input->out = node->in;
+    HS_TRY(hs_node_create(node->kind, &copy));
+    probe->layer[probe->layers++] = copy;
+    memcpy(copy->name, node->name, sizeof copy->name);
+    memcpy(copy->notation, node->notation, sizeof copy->notation);
+    if (node->args)
+        memcpy(copy->args, node->args, node->kind->args_bytes);
+    copy->index = node->index;
+    copy->inputs = 1;
+    copy->input[0] = input;
+    copy->in = node->in;
+    copy->out = node->out;
+    for (int i = 0; i < node->params; i++) {
+        const hs_param *p = &net->param[node->param + i];
+        HS_TRY(hs_net_declare(probe, copy, p->name, p, p->count));
+    }
+    for (int i = 0; i < node->statistics; i++) {
+        const hs_param *p = &net->statistic[node->statistic + i];
+        HS_TRY(hs_net_declare(probe, copy, p->name, p, p->count));
+    }
+    return HS_OK;
+}
+
+static hs_status create_probe(const hs_net *net, const hs_node *node, const hs_choice *choice, hs_net **out)
+{
+    hs_net *probe = NULL;
+    hs_status st = HS_OK;
+    char text[HS_DECISION_MAX];
+    HS_TRY(hs_calloc(1, sizeof *probe, "probe", &probe));
+    probe->options = net->options;
+    probe->in = node->in;
+    probe->classes = 1;
+    probe->cutoff_layers = net->cutoff_layers;
+    probe->want_dx = node->need_dx[0];
+    hs_decision_text(node, choice, text, sizeof text);
+    HS_TRY_GOTO(st, copy_layer(net, node, probe), undo);
+    HS_TRY_GOTO(st, hs_net_force_decisions(probe, text), undo);
+    *out = probe;
+    return HS_OK;
+undo:
+    hs_net_destroy(&probe);
+    return st;
+}
+
+static hs_status run_once(hs_net *probe, hs_stream *s, const hs_pass *pass, double *seconds)
+{
+    hs_node *node = probe->layer[1];
+    double start = hs_now();
+    HS_TRY(node->kind->forward(probe, node, s, pass));
+    if (node->wanted)
+        HS_TRY(node->kind->backward(probe, node, s, pass));
+    HS_TRY(probe->backend->device->stream_sync(s));
+    *seconds = hs_now() - start;
+    return HS_OK;
+}
+
+/* The first run warms up; then the best of RUNS, because other work on the machine only adds. */
+static hs_status time_probe(hs_net *probe, hs_stream *s, double *best)
+{
+    hs_node *node = probe->layer[1];
+    size_t n = (size_t)probe->plan.capacity;
+    hs_pass pass = {.n = probe->plan.capacity, .global = probe->plan.capacity, .training = probe->plan.training};
+    HS_TRY(fill(probe, s, probe->slab, probe->params_count));
+    HS_TRY(fill(probe, s, node->x[0], n * node->input[0]->count));
+    if (node->dy)
+        HS_TRY(fill(probe, s, node->dy, n * node->count));
+    *best = INFINITY;
+    for (int i = 0; i <= RUNS; i++) {
+        double seconds = 0;
+        HS_TRY(run_once(probe, s, &pass, &seconds));
+        *best = i > 0 && seconds < *best ? seconds : *best;
+    }
+    return HS_OK;
+}
+
+hs_status hs_measure_choice(const hs_net *net, const hs_node *node, hs_stream *s, hs_choice *choice)
+{
+    hs_net *probe = NULL;
+    HS_TRY(create_probe(net, node, choice, &probe));
+    hs_plan_options options = {.capacity = net->plan.capacity, .training = net->plan.training, .mode = "estimate"};
+    hs_status st = hs_net_plan(probe, net->device, s, &options);
+    if (st == HS_OK)
+        st = time_probe(probe, s, &choice->cost);
+    hs_net_destroy(&probe);
+    return st;
+}
+
+/* ---- transforms ------------------------------------------------------------------------------------------------------------------ */
+
+/* One way forward and the other way backward take the same time as there and back once. */
+static hs_status time_transform(const hs_net *net, hs_stream *s, hs_shape shape, hs_transform *plan, char *memory, double *best)
+{
+    const hs_transform_ops *ops = net->backend->transform;
+    int n = net->plan.capacity;
+    size_t space = hs_plan_count(shape, HS_SPACE) * (size_t)n, spectrum = hs_plan_count(shape, HS_SPECTRUM) * (size_t)n;
+    char *second = memory + hs_align(space * net->backend->real), *scratch = second + hs_align(spectrum * net->backend->real);
+    HS_TRY(fill(net, s, memory, space));
+    *best = INFINITY;
+    for (int i = 0; i <= RUNS; i++) {
+        double start = hs_now();
+        HS_TRY(ops->forward(s, plan, n, memory, second, scratch));
+        if (net->plan.training)
+            HS_TRY(ops->inverse(s, plan, n, second, memory, scratch));
+        HS_TRY(net->backend->device->stream_sync(s));
+        double seconds = hs_now() - start;
+        *best = i > 0 && seconds < *best ? seconds : *best;
+    }
+    return HS_OK;
+}
+
+hs_status hs_measure_transform(const hs_net *net, hs_shape shape, hs_stream *s, double *seconds)
+{
+    const hs_backend *b = net->backend;
+    hs_transform *plan = NULL;
+    void *memory = NULL;
+    hs_status st = HS_OK;
+    HS_TRY(b->transform->plan(net->device, net->plan.capacity, shape.h, shape.w, shape.c, &plan));
+    size_t real = b->real, n = (size_t)net->plan.capacity;
+    size_t bytes = hs_align(hs_plan_count(shape, HS_SPACE) * n * real) + hs_align(hs_plan_count(shape, HS_SPECTRUM) * n * real) +
+                   hs_align(b->transform->scratch_bytes(plan));
+    HS_TRY_GOTO(st, b->memory->alloc(net->device, bytes, &memory), done);
+    st = time_transform(net, s, shape, plan, memory, seconds);
+    b->memory->free(net->device, memory);
+done:
+    b->transform->destroy(&plan);
+    return st;
+}
