@@ -98,7 +98,7 @@ void *hs_net_gradients(hs_net *net);   /* same layout; mean over the global batc
 void *hs_net_statistics_slab(hs_net *net);
 
 /* Taps of filter PARAM in space from coordinates and back, both on the host in double: COORDS [coords][in][out] as in the slab,
- * TAPS [kh*kw][in][out] (embed = band: [h*w][in][out] of the map). */
+ * TAPS [kh*kw][in][out] (embed = band: [h*w][in][out] of the map, anchored at cell (0, 0): its half spectrum is used with no phase ramp). */
 hs_status hs_net_filter_to_taps(const hs_net *net, const hs_param *param, const double *coords, double *taps);
 hs_status hs_net_filter_to_coords(const hs_net *net, const hs_param *param, const double *taps, double *coords);
 /* Coordinates of filters given as kh x kw kernels KERNEL [kh*kw][in][out], whatever arm and embed: how a filter bank comes over from another

@@ -151,6 +151,31 @@ static void test_in_place(void **state)
     fixture_destroy(&f);
 }
 
+/* Nothing to learn, and nobody: both are legal. */
+static void test_empty(void **state)
+{
+    hs_net_options options;
+    fixture f;
+    (void)state;
+    hs_net_options_default(&options);
+    fixture_create(&f, backend_named("ref"), "R GA", &options, (hs_shape){4, 4, 3}, 3, 2);
+    fixture_plan(&f);
+    fixture_loss(&f);
+    OK(hs_net_backward(f.net, f.stream, &f.pass));
+    fixture_destroy(&f);
+    fixture_create(&f, backend_named("ref"), nets[2], &options, (hs_shape){8, 7, 2}, 3, 2);
+    fixture_plan(&f);
+    double *g = hs_net_gradients(f.net);
+    size_t count = hs_net_params_count(f.net);
+    memset(g, 0xff, count * sizeof *g);
+    f.pass.n = 0;
+    assert_true(fixture_loss(&f) == 0);
+    OK(hs_net_backward(f.net, f.stream, &f.pass));
+    for (size_t i = 0; i < count; i++)
+        assert_true(g[i] == 0);
+    fixture_destroy(&f);
+}
+
 static void test_misuse(void **state)
 {
     hs_net_options options;
@@ -176,7 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_planned_is_allocated), cmocka_unit_test(test_overlap), cmocka_unit_test(test_sharing_changes_nothing),
-        cmocka_unit_test(test_in_place),             cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_in_place),             cmocka_unit_test(test_empty),   cmocka_unit_test(test_misuse),
     };
     test_seed();
     return cmocka_run_group_tests(tests, NULL, NULL);

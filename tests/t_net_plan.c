@@ -178,6 +178,64 @@ static void test_force(void **state)
     assert_int_equal(hs_live_blocks(), 0);
 }
 
+/* ---- plan = measure: a direct engine that says it is fast and is slow --------------------------------------------------------------- */
+
+static hs_conv *slow[64];
+static int slow_count;
+
+static hs_status plan_noting_direct(hs_device *device, const hs_conv_desc *desc, hs_conv **out)
+{
+    hs_status st = backend_named("ref")->conv->plan(device, desc, out);
+    if (st == HS_OK && desc->engine == HS_ENGINE_DIRECT && slow_count < 64)
+        slow[slow_count++] = *out;
+    return st;
+}
+
+static void destroy_noted(hs_conv **plan)
+{
+    for (int i = 0; i < slow_count; i++)
+        slow[i] = slow[i] == *plan ? NULL : slow[i];
+    backend_named("ref")->conv->destroy(plan);
+}
+
+static hs_status slow_forward(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *bias, void *y, void *saved, void *scratch)
+{
+    double start = hs_now();
+    for (int i = 0; i < slow_count; i++)
+        while (slow[i] == plan && hs_now() < start + 0.003)
+            ;
+    return backend_named("ref")->conv->forward(s, plan, n, x, taps, bias, y, saved, scratch);
+}
+
+static double cheap_direct(const hs_device *device, const hs_conv_desc *d)
+{
+    (void)device;
+    return d->engine == HS_ENGINE_DIRECT ? 1e-9 : 1;
+}
+
+static void test_measure(void **state)
+{
+    (void)state;
+    for (int measure = 0; measure < 2; measure++) {
+        altered a;
+        fixture f;
+        alter(&a);
+        a.conv.plan = plan_noting_direct;
+        a.conv.destroy = destroy_noted;
+        a.conv.forward = slow_forward;
+        a.conv.cost = cheap_direct;
+        slow_count = 0;
+        create(&f, &a, "C5k3 BN T FD C5k3{param=spatial} MR D0.5 F3");
+        hs_plan_options p = {.capacity = 2, .training = true, .mode = measure ? "measure" : "estimate"};
+        OK(hs_net_plan(f.net, f.device, f.stream, &p));
+        OK(hs_net_init(f.net, f.stream));
+        assert_true((strstr(hs_net_decisions(f.net), "direct") == NULL) == measure);
+        fixture_loss(&f);
+        destroy(&f);
+    }
+    assert_int_equal(hs_live_blocks(), 0);
+}
+
 static void test_unsupported(void **state)
 {
     altered a;
@@ -199,7 +257,8 @@ static void test_unsupported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shortest), cmocka_unit_test(test_transforms), cmocka_unit_test(test_force), cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_shortest), cmocka_unit_test(test_transforms), cmocka_unit_test(test_force),
+        cmocka_unit_test(test_measure),  cmocka_unit_test(test_unsupported),
     };
     test_seed();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* t_net_ranks.c - a batch in uneven parts, some empty, gives the gradients of the whole batch: batch normalisation sums over all ranks, dropout
  * and frequency dropout go by the place in the global batch. Ranks are threads here, each with a network of its own; the sum over them is a
  * barrier and a loop. Also: the hook that reports finished gradients reports each number once, from the end of the slab. */
+#include "config.h"
+
 #include <math.h>
 #include <pthread.h>
 

@@ -36,7 +36,7 @@ static void paper_sp(const settings *s, int classes, output *o)
     int filters = 0;
     for (int m = 1; m <= s->m; m++) {
         filters = 96 + 32 * m < 288 ? 96 + 32 * m : 288;
-        put(o, "C%dk%d R SP*%g R ", filters, s->k, s->gamma);
+        put(o, "C%dk%d R SP*%.10g R ", filters, s->k, s->gamma);
     }
     put(o, "C%dk1 R C%dk1 GA", filters, classes);
 }
