@@ -56,6 +56,10 @@ code=$?
 check "eval CKPT key=value --predictions --inputs" [ $code = 0 ]
 check "eval.limit is heard" grep -qE '^samples +10$' "$scratch/eval"
 if [ -n "$PYTHON" ] && [ "$PYTHON" != : ]; then
+    check "run.h5 says which libraries were built against and running" "$PYTHON" -c '
+import h5py, sys
+text = h5py.File(sys.argv[1])["provenance"].attrs["libraries"]
+assert "HDF5 1." in text and "(running" in text and "zlib" in text, text' "$run/run.h5"
     check "h5py reads the predictions" "$PYTHON" -c '
 import h5py, sys
 with h5py.File(sys.argv[1]) as f:

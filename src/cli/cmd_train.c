@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "cli.h"
+#include "versions.h"
 
 enum { DRY_RUN };
 
@@ -21,10 +22,12 @@ static hs_status run(const cli *c, const cli_words *words)
 {
     hs_config config;
     hs_train_result result = {0};
-    hs_train_options options = {.argv = c->line, .dry_run = words->option[DRY_RUN] != NULL, .log = c->log};
+    char libraries[1024];
+    hs_train_options options = {.argv = c->line, .libraries = libraries, .dry_run = words->option[DRY_RUN] != NULL, .log = c->log};
     if (words->plains != 1)
         return cli_usage(&cli_train, words->plains ? "train takes one configuration file" : "train needs a configuration file");
     HS_TRY(cli_config_load(c->comm, words->plain[0], words->assign, words->assigns, &config));
+    library_versions_text(libraries, sizeof libraries);
     hs_status st = hs_train(&config, c->comm, &options, &result);
     if ((st == HS_OK || st == HS_STOPPED) && !options.dry_run)
         say_result(c, &config, st, &result);

@@ -97,3 +97,17 @@ const library_version *library_versions(int *count)
     *count = sizeof table / sizeof *table;
     return table;
 }
+
+void library_versions_text(char *text, size_t capacity)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof table / sizeof *table && used < capacity; i++) {
+        char built[128] = "", running[256] = "";
+        if (!table[i].get)
+            continue;
+        table[i].get(built, sizeof built, running, sizeof running);
+        int n = snprintf(text + used, capacity - used, "%s%s %s (running %s)", used ? "; " : "", table[i].name, built, running);
+        used += n > 0 ? (size_t)n : 0;
+    }
+}

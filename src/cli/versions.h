@@ -14,4 +14,7 @@ typedef struct library_version {
 
 const library_version *library_versions(int *count);
 
+/* All that are part of this build in one line, for provenance: "HDF5 1.10.8 (running 1.10.8); ...". Cut off if it does not fit. */
+void library_versions_text(char *text, size_t capacity);
+
 #endif
