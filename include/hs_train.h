@@ -12,7 +12,8 @@ extern "C" {
 #endif
 
 typedef struct hs_train_options {
-    const char *argv;   /* the command line, for provenance */
+    const char *argv;      /* the command line, for provenance */
+    const char *libraries; /* built against and running with, one text for provenance; NULL: what the device says of itself */
     bool dry_run;       /* plan, print, write nothing */
     const hs_log *log;
     /* Test aid: called on every rank after every step with the global mean loss. May be NULL. */

@@ -1,6 +1,6 @@
 /* t_train_eval - evaluating a checkpoint: the numbers that training saw, on any number of ranks, a confusion matrix that adds up; and warm
  * starts: what was learnt in one arm has the same loss in another.
- * ranks: 1 2 3 */
+ * ranks: 1 3 */
 #include "train_fixture.h"
 
 #include "hs_tap.h"

@@ -20,5 +20,5 @@ t_train_eval_SOURCES = tests/t_train_eval.c tests/train_fixture.h
 t_train_eval_LDADD = $(test_ldadd)
 t_train_reproducible_SOURCES = tests/t_train_reproducible.c tests/train_fixture.h
 t_train_reproducible_LDADD = $(test_ldadd)
-TESTS += tests/t_train_mpirun.sh
-EXTRA_DIST += tests/t_train_mpirun.sh
+TESTS += tests/t_train_mpirun.sh tests/t_train_output.sh
+EXTRA_DIST += tests/t_train_mpirun.sh tests/t_train_output.sh

@@ -22,7 +22,7 @@ static hs_status gather_hosts(hs_origin *o, hs_comm *comm)
     return HS_OK;
 }
 
-static hs_status describe(hs_origin *o, const hs_world *w, const char *argv)
+static hs_status describe(hs_origin *o, const hs_world *w, const hs_train_options *options)
 {
     const char *slurm = getenv("SLURM_JOB_ID");
     HS_TRY(hs_config_print(w->config, true, &o->config_text));
@@ -33,11 +33,11 @@ static hs_status describe(hs_origin *o, const hs_world *w, const char *argv)
     snprintf(o->libraries, sizeof o->libraries, "%s; communication %s", o->device, w->comm->ops->name);
     o->public = (hs_provenance){.version = hs_version(),
                                 .commit = hs_commit(),
-                                .argv = argv ? argv : "",
+                                .argv = options->argv ? options->argv : "",
                                 .config_text = o->config_text,
                                 .config_json = o->config_json,
                                 .build = o->build,
-                                .libraries = o->libraries,
+                                .libraries = options->libraries ? options->libraries : o->libraries,
                                 .dataset = w->train->source,
                                 .dataset_digest = w->train->digest,
                                 .precision = o->precision,
@@ -51,10 +51,10 @@ static hs_status describe(hs_origin *o, const hs_world *w, const char *argv)
     return HS_OK;
 }
 
-hs_status hs_origin_make(hs_origin *o, const hs_world *w, const char *argv)
+hs_status hs_origin_make(hs_origin *o, const hs_world *w, const hs_train_options *options)
 {
     HS_TRY(gather_hosts(o, w->comm));
-    return hs_agree(w->comm, w->comm->rank == 0 ? describe(o, w, argv) : HS_OK);
+    return hs_agree(w->comm, w->comm->rank == 0 ? describe(o, w, options) : HS_OK);
 }
 
 void hs_origin_free(hs_origin *o)

@@ -77,12 +77,31 @@ static hs_status create_net(hs_world *w)
     return HS_OK;
 }
 
+bool hs_comm_sees_device(const hs_comm *comm)
+{
+    return strcmp(comm->ops->name, "nccl") == 0 || strcmp(comm->ops->name, "mpi-staged") == 0;
+}
+
+/* The communicator was made by the caller; the key says what it must be. One rank needs none. */
+static hs_status check_comm(const hs_world *w)
+{
+    char wanted[16];
+    const char *have = w->comm->ops->name;
+    hs_config_choice(w->config, "comm", wanted, sizeof wanted);
+    if (strcmp(wanted, "auto") == 0 || strcmp(wanted, have) == 0 || (w->comm->size == 1 && !strstr(wanted, "nccl") && !strstr(wanted, "staged")))
+        return HS_OK;
+    if (strcmp(wanted, "self") == 0)
+        return hs_fail(HS_EUSAGE, "comm = self is for one rank; these are %d", w->comm->size);
+    return hs_fail(HS_EUNSUPPORTED, "comm = %s: this build sums gradients by %s; configure with CUDA (and NCCL), or use comm = auto", wanted, have);
+}
+
 hs_status hs_world_open(hs_world *w, const hs_config *config, hs_comm *comm, const hs_log *log)
 {
     w->config = config;
     w->comm = comm;
     w->log = log;
     hs_watchdog_phase(w->dog, "opening data", 0, 4);
+    HS_TRY(hs_agree(comm, check_comm(w)));
     HS_TRY(hs_agree(comm, open_sets(w)));
     HS_TRY(hs_agree(comm, create_net(w)));
     return share_scaling(w);

@@ -13,18 +13,13 @@ enum { SUM_LOSS, SUM_HITS, SUM_FAILED, SUM_STOP, SUM_SAVE, SUMS };
 
 /* ---- hooks of the network --------------------------------------------------------------------------------------------------- */
 
-static bool comm_sees_device(const hs_comm *comm)
-{
-    return strcmp(comm->ops->name, "nccl") == 0 || strcmp(comm->ops->name, "mpi-staged") == 0;
-}
-
 static hs_status on_ready(void *context, size_t offset, size_t count)
 {
     hs_trainer *t = context;
     const hs_world *w = &t->world;
     hs_mirror *g = &t->gradients;
     size_t real = (size_t)w->device->backend->real;
-    if (g->own && !comm_sees_device(w->comm))
+    if (g->own && !hs_comm_sees_device(w->comm))
         HS_TRY(w->device->backend->memory->download(w->stream, (char *)g->host + offset * real, (char *)g->device + offset * real,
                                                     count * real));
     else if (!w->device->backend->memory->host_visible)
@@ -39,7 +34,7 @@ static hs_status on_sum(void *context, double *values, size_t count)
     hs_trainer *t = context;
     const hs_world *w = &t->world;
     const hs_memory_ops *memory = w->device->backend->memory;
-    if (memory->host_visible) {
+    if (memory->host_visible || hs_comm_sees_device(w->comm)) {
         HS_TRY(w->device->backend->device->stream_sync(w->stream));
         return hs_allreduce(w->comm, values, count, HS_COMM_F64, HS_SUM);
     }
@@ -112,7 +107,7 @@ static hs_status compute(hs_trainer *t, hs_step *s, const hs_net_hooks *hooks, c
     double end = hs_now();
     hs_watchdog_phase(&t->dog, "communication", t->state.step, 1);
     HS_TRY(hs_buckets_finish(t->buckets));
-    if (t->gradients.own && !comm_sees_device(w->comm))
+    if (t->gradients.own && !hs_comm_sees_device(w->comm))
         HS_TRY(hs_mirror_push(w, &t->gradients));
     t->times.forward += middle - begin;
     t->times.backward += end - middle;

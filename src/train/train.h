@@ -90,6 +90,7 @@ hs_status hs_world_open(hs_world *w, const hs_config *config, hs_comm *comm, con
 hs_status hs_world_plan(hs_world *w, bool training);
 hs_status hs_world_feeds(hs_world *w, bool training);
 void hs_world_close(hs_world *w);
+bool hs_comm_sees_device(const hs_comm *comm); /* device pointers may be summed as they are */
 
 /* A slab of device memory as the host sees it: itself where the host can read it, else a copy that pull and push keep. */
 typedef struct hs_mirror {
@@ -127,7 +128,7 @@ typedef struct hs_origin {
     char precision[16], device[256], build[128], libraries[512];
 } hs_origin;
 /* COLLECTIVE (host names are gathered); filled on rank 0 only. */
-hs_status hs_origin_make(hs_origin *origin, const hs_world *w, const char *argv);
+hs_status hs_origin_make(hs_origin *origin, const hs_world *w, const hs_train_options *options);
 void hs_origin_free(hs_origin *origin);
 
 /* ---- the trainer ------------------------------------------------------------------------------------------------------ */

@@ -61,7 +61,8 @@ static hs_status plan_alone(hs_trainer *t)
     HS_TRY(hs_optim_create(&t->optim_config, w->net, w->device, w->stream, &t->optim));
     HS_TRY(make_mirrors(t));
     HS_TRY(make_sum_stage(t));
-    HS_TRY(hs_buckets_create(w->comm, t->gradients.host, t->gradients.count, w->device->backend->real, (size_t)w->config->bucket,
+    void *summed = hs_comm_sees_device(w->comm) ? t->gradients.device : t->gradients.host;
+    HS_TRY(hs_buckets_create(w->comm, summed, t->gradients.count, w->device->backend->real, (size_t)w->config->bucket,
                              &t->buckets));
     return hs_net_init(w->net, w->stream);
 }
