@@ -6,7 +6,7 @@ here=$(pwd)
 cd "$srcdir" || exit 99
 for script in bootstrap jobs/*.sh jobs/*.slurm tests/*.sh tests/run-tap tests/run-python; do
     case $script in
-    tests/t_*) without="-e SC1091,SC2154" ;; # srcdir and scratch come from make and lib.sh
+    tests/t_*) without="-S warning -e SC1091,SC2154" ;; # srcdir and scratch come from make and lib.sh
     *) without= ;;
     esac
     # shellcheck disable=SC2086  # words, or nothing
