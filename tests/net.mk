@@ -20,3 +20,10 @@ t_net_ranks_SOURCES = tests/t_net_ranks.c tests/net_fixture.h
 t_net_ranks_LDADD = $(test_ldadd) -lpthread
 t_net_cpu_SOURCES = tests/t_net_cpu.c tests/net_fixture.h
 t_net_cpu_LDADD = $(test_ldadd)
+
+# PyTorch as an oracle; the program is its counterpart here.
+check_PROGRAMS += net_trajectory
+net_trajectory_SOURCES = tests/net_trajectory.c
+net_trajectory_LDADD = $(test_ldadd)
+TESTS += tests/t_net_torch.py
+EXTRA_DIST += tests/t_net_torch.py
