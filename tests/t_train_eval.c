@@ -39,6 +39,23 @@ static void checkpoint(const char *scratch, const char *what, const char *const 
     hs_free(seen.confusion);
 }
 
+/* Other data than was trained on: counted, and normalised by what was trained on. */
+static void other_data(const char *scratch)
+{
+    char run[400];
+    hs_eval_result seen = {0};
+    hs_log log = {.err = stderr, .level = HS_LOG_NONE};
+    hs_eval_options options = {.log = &log};
+    char *words[] = {(char[]){"data=synthetic:500,8,8,2,4"}, (char[]){"eval.limit=0"}};
+    snprintf(run, sizeof run, "%s/ref", scratch);
+    hs_status st = hs_evaluate(run, words, 2, tap_comm, &options, &seen);
+    tap_ok(st == HS_OK && seen.count == 100 && isfinite(seen.loss), "other data: %lld samples", (long long)seen.count);
+    hs_free(seen.confusion);
+    words[0] = (char[]){"data=synthetic:500,9,9,2,4"};
+    st = hs_evaluate(run, words, 2, tap_comm, &options, &seen);
+    tap_ok(st == HS_EINPUT, "data of another shape are refused");
+}
+
 /* Loss of the first evaluation of a run that takes no step. */
 static double loss_before_training(const char *scratch, const char *what, const char *const *words)
 {
@@ -81,6 +98,7 @@ int main(int argc, char **argv)
     fixture_scratch(tap_comm, scratch);
     checkpoint(scratch, "ref", (const char *const[]){"device=ref", "net=C4k3 BN R SP5 D0.3 F4", "optimizer=adam"});
     checkpoint(scratch, "cpu", (const char *const[]){"device=cpu", "param=half-raw", "data.validation=0.25"});
+    other_data(scratch);
     warm_start(scratch);
     if (tap_comm->rank == 0)
         fixture_remove(scratch);

@@ -1,5 +1,5 @@
 # tests of train
-train_tests = t_train_ranks t_train_resume t_train_arms t_train_alloc t_train_signals t_train_nonfinite t_train_misuse t_train_eval t_train_reproducible
+train_tests = t_train_ranks t_train_resume t_train_arms t_train_alloc t_train_signals t_train_nonfinite t_train_misuse t_train_eval t_train_reproducible t_train_desync
 check_PROGRAMS += $(train_tests)
 TESTS += $(train_tests)
 t_train_ranks_SOURCES = tests/t_train_ranks.c tests/train_fixture.h
@@ -22,3 +22,5 @@ t_train_reproducible_SOURCES = tests/t_train_reproducible.c tests/train_fixture.
 t_train_reproducible_LDADD = $(test_ldadd)
 TESTS += tests/t_train_mpirun.sh tests/t_train_output.sh
 EXTRA_DIST += tests/t_train_mpirun.sh tests/t_train_output.sh
+t_train_desync_SOURCES = tests/t_train_desync.c tests/train_fixture.h
+t_train_desync_LDADD = $(test_ldadd)

@@ -10,6 +10,7 @@ typedef struct evaluation {
     hs_world world;
     const hs_eval_options *options;
     hs_config *config;
+    char learnt_from[HS_TEXT_MAX]; /* data of the training that the checkpoint is from */
     char path[HS_TEXT_MAX + 64];
     hs_mirror parameters, statistics;
     int classes;
@@ -63,6 +64,8 @@ static hs_status apply(evaluation *e, const char *text, char *const *words, int 
     HS_TRY(hs_calloc(1, sizeof *e->config, "configuration", &e->config));
     hs_config_init(e->config);
     HS_TRY(hs_config_parse(e->config, "the checkpoint's configuration", text));
+    memcpy(e->learnt_from, e->config->data, sizeof e->learnt_from);
+    e->world.learnt_from = e->learnt_from;
     for (int i = 0; i < count; i++)
         HS_TRY(hs_config_assign(e->config, words[i]));
     return hs_config_check(e->config);

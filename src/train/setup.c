@@ -7,12 +7,12 @@
 
 /* ---- data ---------------------------------------------------------------------------------------------------------------- */
 
-static hs_status open_part(const hs_config *c, hs_split part, hs_dataset **set)
+static hs_status open_part(const hs_config *c, const char *data, hs_split part, hs_dataset **set)
 {
     hs_dataset *whole = NULL;
     if (part == HS_SPLIT_TEST || c->validation <= 0)
-        return hs_dataset_open(c->data, part, (uint64_t)c->seed, set);
-    HS_TRY(hs_dataset_open(c->data, HS_SPLIT_TRAIN, (uint64_t)c->seed, &whole));
+        return hs_dataset_open(data, part, (uint64_t)c->seed, set);
+    HS_TRY(hs_dataset_open(data, HS_SPLIT_TRAIN, (uint64_t)c->seed, &whole));
     hs_status st = hs_dataset_split(whole, part, c->validation, (uint64_t)c->seed, set);
     if (st != HS_OK)
         hs_dataset_close(&whole);
@@ -22,8 +22,9 @@ static hs_status open_part(const hs_config *c, hs_split part, hs_dataset **set)
 static hs_status open_sets(hs_world *w)
 {
     const hs_config *c = w->config;
-    HS_TRY(open_part(c, HS_SPLIT_TRAIN, &w->train));
-    HS_TRY(open_part(c, c->validation > 0 ? HS_SPLIT_VALIDATION : HS_SPLIT_TEST, &w->held));
+    bool foreign = w->learnt_from && strcmp(w->learnt_from, c->data) != 0;
+    HS_TRY(open_part(c, foreign ? w->learnt_from : c->data, HS_SPLIT_TRAIN, &w->train));
+    HS_TRY(open_part(c, c->data, c->validation > 0 && !foreign ? HS_SPLIT_VALIDATION : HS_SPLIT_TEST, &w->held));
     const hs_dataset *a = w->train, *b = w->held;
     if (a->shape.h != b->shape.h || a->shape.w != b->shape.w || a->shape.c != b->shape.c || a->classes != b->classes)
         return hs_fail(HS_EINPUT, "%s: training samples are %d x %d x %d in %d classes, test samples %d x %d x %d in %d", c->data, a->shape.h,

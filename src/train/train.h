@@ -74,6 +74,7 @@ typedef struct hs_world {
     hs_comm *comm;
     const hs_log *log;
     hs_watchdog *dog;       /* may be NULL */
+    const char *learnt_from; /* evaluation on other data: what was trained on and gives the normalisation; NULL: config->data */
     hs_dataset *train;      /* what is learnt from */
     hs_dataset *held;       /* what is evaluated on: test set, or what was held out */
     hs_scaling scaling;
