@@ -26,7 +26,7 @@ expect() {
     spent=$((($(date +%s%N) - begin) / 1000000))
     count=$(grep -cF -e "$text" "$scratch/err")
     left=$(find "$scratch" -name '*.tmp')
-    if [ $code = "$wanted" ] && [ "$count" = 1 ] && [ -z "$left" ] && [ $spent -le 8000 ]; then
+    if [ $code = "$wanted" ] && [ "$count" = 1 ] && [ -z "$left" ] && [ $spent -le 15000 ]; then
         ok "$text ($wanted, $spent ms)"
     else
         sed 's/^/# /' "$scratch/err"

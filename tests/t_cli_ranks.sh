@@ -7,7 +7,7 @@ command -v "$MPIRUN" > /dev/null || skip_all "no mpirun"
 echo 'lr = 1' > "$scratch/good.conf"
 echo 'lrr = 1' > "$scratch/bad.conf"
 
-# expect CODE TIMES 'text' COMMAND...: exit code, and how often the text is printed; everything within 5 s of work plus the launcher's start.
+# expect CODE TIMES 'text' COMMAND...: exit code, and how often the text is printed; all within 5 s of work plus a launcher start on a busy machine.
 expect() {
     wanted=$1 times=$2 text=$3
     shift 3
@@ -16,7 +16,7 @@ expect() {
     code=$?
     spent=$(($(date +%s) - begin))
     count=$(cat "$scratch/out" "$scratch/err" | grep -cF -e "$text")
-    if [ $code = "$wanted" ] && [ "$count" = "$times" ] && [ $spent -le 10 ]; then
+    if [ $code = "$wanted" ] && [ "$count" = "$times" ] && [ $spent -le 15 ]; then
         ok "$text ($wanted)"
     else
         sed 's/^/# /' "$scratch/err"
