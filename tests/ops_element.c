@@ -144,6 +144,7 @@ static hs_status run_filled(op_run *run, const modulus *p, uint8_t *self, double
     op_slab(run, false);
     op_limit(run, 5e-6, "a quotient of a root, up to 50 times enlarged near the cut");
     HS_TRY(ops->modulus_fwd(op_stream(run), p->soft, bins, kind, p->n, p->c, in, offset, op_out(run, "y", OP_REAL, count)));
+    op_floor(run, 0.3); /* g dz and the part along z may cancel */
     void *dx = op_out(run, "dx", OP_REAL, count);
     op_floor(run, sqrt((double)bins * p->n));
     op_slab(run, true);

@@ -45,6 +45,7 @@ static hs_status run_update(op_run *run, const void *parameters)
     hs_update u = {.lr = 0.05, .momentum = p->rule == SGD ? 0 : 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .decay = p->decay,
                    .grad_scale = p->grad_scale, .correction1 = 0.19, .correction2 = 0.002, .nesterov = p->rule == NESTEROV};
     op_limit(run, 2e-6, "a few roundings a number");
+    op_floor(run, 0.5); /* two terms of size 1 may cancel */
     op_slab(run, true);
     void *param = op_inout(run, "p", count, 1), *g = op_in(run, "g", count, 1);
     if (p->rule == SGD)
@@ -92,6 +93,7 @@ static hs_status run_filled(op_run *run, const penalty *p, double *values)
     hs_groups groups = {p->coords, op_in_values(run, "partner", OP_INT32, (size_t)p->coords, partner),
                         op_in_values(run, "weight", OP_DOUBLE, (size_t)p->coords, weight)};
     op_limit(run, 2e-6, "a few roundings a number, the sum in double or pairwise");
+    op_floor(run, 0.3); /* what a threshold leaves of a number just above it is small */
     double *value = op_inout_values(run, "value", OP_DOUBLE, 1, &start);
     op_slab(run, true);
     if (p->prox)
@@ -124,6 +126,7 @@ static hs_status run_norms(op_run *run, const void *parameters)
     double *x = calloc(p->count + 1, sizeof *x);
     for (size_t i = 0; x && i < p->count; i++)
         x[i] = p->poison != 0 && i == p->count / 2 ? p->poison : op_normal(run, "x", i);
+    op_floor(run, 0.3);
     op_slab(run, true);
     void *a = x ? op_in_values(run, "x", OP_REAL, p->count, x) : NULL, *b = op_in(run, "y", p->count, 1);
     free(x);
