@@ -64,8 +64,21 @@ typedef struct hs_cpu_step {
     bool nesterov;
 } hs_cpu_step;
 
+/* Straight-line transforms of one axis (gen_codelets.c), over rows of WIDTH channels; LEN: how many of an axis' inputs or outputs in space there
+ * are, SIDE - PRUNED <= LEN <= SIDE. Unnormalised, forward sign. The inverse of the complex one is itself with re and im exchanged.
+ *   complex  (xr, xi)[j], j < len -> scale (yr, yi)[k], k < to      real     x[j] -> re[v], v <= side/2; im[v], 0 < v < side/2 rounded up
+ *   adjoint  of real: x[j] = sum_v re[v] cos(2 pi v j / side) - im[v] sin(..) + bias */
+typedef struct hs_cpu_codelet {
+    int side, pruned;
+    void (*complex)(int width, int len, const float *xr, const float *xi, ptrdiff_t ldx, float scale, int to, float *yr, float *yi, ptrdiff_t ldy,
+                    bool stream);
+    void (*real)(int width, int len, const float *x, ptrdiff_t ldx, float *re, float *im, ptrdiff_t ldv);
+    void (*adjoint)(int width, int len, const float *re, const float *im, ptrdiff_t ldv, const float *bias, float *x, ptrdiff_t ldx);
+} hs_cpu_codelet;
+
 typedef struct hs_cpu_kernels {
     const char *name;
+    const hs_cpu_codelet *codelets; /* ended by side 0; NULL: none */
 
     /* C [m][n] = A B (+ C if ADD), A(i,k) at a[i*ai + k*ak], B and C row-major; n a multiple of HS_CPU_PAD. */
     void (*product)(int m, int n, int k, const float *a, ptrdiff_t ai, ptrdiff_t ak, const float *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,

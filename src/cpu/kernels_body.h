@@ -429,8 +429,16 @@ static void filter_bin_adjoint(const hs_cpu_filter *f, int ci, const float *plus
 
 #include "kernels_loops.h"
 
+#ifdef HS_CODELETS
+#include "codelets.h"
+#define CODELETS codelets
+#else
+#define CODELETS NULL
+#endif
+
 const hs_cpu_kernels HS_KERNELS = {
     .name = HS_KERNELS_NAME,
+    .codelets = CODELETS,
     .product = product,
     .bin = bin,
     .bin_adjoint = bin_adjoint,
