@@ -89,10 +89,17 @@ static void retention(void **state)
     save(dir, m, 60, 2, true); /* a new best: the old one goes */
     assert_string_equal(listing(dir), "MANIFEST step-00000050.h5 step-00000060.h5");
     /* What a killed save leaves is cleared by the next one. */
-    snprintf(stray, sizeof stray, "%s/ckpt/.halfspec-123-0.tmp", dir);
+    pid_t gone = fork();
+    if (gone == 0)
+        _exit(0);
+    assert_int_equal(waitpid(gone, NULL, 0), gone);
+    snprintf(stray, sizeof stray, "%s/ckpt/.halfspec-%ld-0.tmp", dir, (long)gone);
+    spill_file(stray, "x", 1);
+    snprintf(stray, sizeof stray, "%s/ckpt/.halfspec-%ld-7.tmp", dir, (long)getpid()); /* of a process that lives: not ours to touch */
     spill_file(stray, "x", 1);
     spill_file(path_of(dir, 55), "torn", 4);
     save(dir, m, 70, 1, false);
+    assert_int_equal(unlink(stray), 0);
     assert_string_equal(listing(dir), "MANIFEST step-00000060.h5 step-00000070.h5");
     /* Going on from an older state gives the newer ones up. */
     save(dir, m, 65, 2, false);

@@ -8,7 +8,6 @@
  * Numbers are float32, or float64 where the backend computes in double. */
 #include "config.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -252,22 +251,6 @@ done:
 
 /* ---- onto the disk: new file, MANIFEST, and only then away with the old ---------------------------------------------------------------------- */
 
-/* Temporaries of hs_file_replace that a killed run left behind: nobody else writes here. */
-static void remove_temporaries(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    char path[4400];
-    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
-        size_t length = strlen(e->d_name);
-        if (strncmp(e->d_name, ".halfspec-", 10) == 0 && length > 4 && strcmp(e->d_name + length - 4, ".tmp") == 0) {
-            snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-            unlink(path);
-        }
-    }
-    if (dir)
-        closedir(dir);
-}
-
 /* Files that MANIFEST no longer lists. Failing to remove one harms nobody: the next save tries again. */
 static void remove_unlisted(const char *folder, const hs_manifest *manifest)
 {
@@ -304,7 +287,7 @@ static hs_status place(const char *folder, const char *image, const hs_manifest_
     }
     if (st == HS_OK) {
         remove_unlisted(folder, manifest);
-        remove_temporaries(folder);
+        hs_sweep_temporaries(folder);
     }
     hs_free(manifest);
     return st;

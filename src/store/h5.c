@@ -1,7 +1,6 @@
 /* h5.c - files in memory, errors, and the types of our files. */
 #include "config.h"
 
-#define _XOPEN_SOURCE 700 /* recursive mutexes */
 #include "h5.h"
 
 #include <pthread.h>

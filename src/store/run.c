@@ -224,6 +224,7 @@ hs_status hs_run_open(const hs_run_options *options, hs_run **run)
     HS_TRY(hs_calloc(1, sizeof *r, "run", &r));
     r->file = -1;
     snprintf(r->path, sizeof r->path, "%s/run.h5", options->dir);
+    hs_sweep_temporaries(options->dir);
     HS_TRY_GOTO(st, copy_layers(options, r), fail);
     HS_TRY_GOTO(st, allocate_scratch(options, &r->scratch), fail);
     hs_h5_lock();

@@ -33,7 +33,8 @@ def loss_curves(run, file=None):
     train, evals, starts = run.train, run.eval, run.segments
     figure = _figure(7, 7)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [3, 3, 1.4]})
-    for name, label in (("loss", "training loss"), ("loss_data", "without penalties")):
+    penalised = not np.array_equal(train["loss"], train["loss_data"])
+    for name, label in (("loss", "training loss"), ("loss_data", "without penalties"))[:1 + penalised]:
         top.plot(train["step"], train[name], color=COLOURS[name], label=label, linewidth=1.2)
     if len(evals["step"]):
         top.plot(evals["step"], evals["loss"], "o-", color="black", markersize=3, linewidth=0.8, label="evaluation loss")
