@@ -63,6 +63,10 @@ hs_status hs_file_replace(const char *path, const void *data, size_t bytes);
 hs_status hs_dir_make(const char *path); /* with parents; existing is fine */
 bool hs_file_exists(const char *path);
 
+/* Remove what hs_file_replace left in directory PATH when its process was killed on this host (or more than a day ago on another). Returns how
+ * many; a directory that cannot be read counts as clean. */
+int hs_dir_sweep(const char *path);
+
 /* ---- strings ----------------------------------------------------------------------------------------------------------- */
 
 /* Edit distance with transpositions (Damerau), and the nearest of COUNT names to WORD or NULL if none is near. */

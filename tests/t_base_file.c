@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -226,6 +227,40 @@ static int tear_down(void **state)
     return rmdir(scratch); /* fails if anything was left behind */
 }
 
+static void put_temporary(char path[256], const char *host, long pid)
+{
+    snprintf(path, 256, "%s/.halfspec-%s-%ld-0.tmp", scratch, host, pid);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+}
+
+static void only_orphans_are_swept(void **state)
+{
+    (void)state;
+    char host[32] = "", dead[256], alive[256], foreign[256], other[256];
+    assert_int_equal(gethostname(host, 31), 0);
+    for (char *c = host; *c; c++)
+        if (*c == '-')
+            *c = '_';
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    assert_int_equal(waitpid(child, NULL, 0), child); /* from here nobody has this number */
+    put_temporary(dead, host, (long)child);
+    put_temporary(alive, host, (long)getpid());
+    put_temporary(foreign, "another_host", (long)child);
+    snprintf(other, sizeof other, "%s/.halfspec-notes", scratch);
+    fclose(fopen(other, "w"));
+    assert_int_equal(hs_dir_sweep(scratch), 1);
+    assert_false(hs_file_exists(dead));
+    assert_true(hs_file_exists(alive) && hs_file_exists(foreign) && hs_file_exists(other));
+    assert_int_equal(hs_dir_sweep("/nowhere/at/all"), 0);
+    unlink(alive);
+    unlink(foreign);
+    unlink(other);
+}
+
 int main(void)
 {
     if (getenv("HS_TEST_FULL"))
@@ -233,7 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_and_replaced), cmocka_unit_test(a_name_without_directory), cmocka_unit_test(the_longest_name),
         cmocka_unit_test(a_full_disk),          cmocka_unit_test(a_full_file_system),       cmocka_unit_test(paths_that_cannot_be),
-        cmocka_unit_test(directories_with_parents), cmocka_unit_test(reading_refuses),
+        cmocka_unit_test(directories_with_parents), cmocka_unit_test(only_orphans_are_swept), cmocka_unit_test(reading_refuses),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

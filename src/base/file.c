@@ -1,12 +1,16 @@
 /* file.c - whole files in, whole files out, durable. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hs_base.h"
@@ -118,11 +122,26 @@ static hs_status directory_of(const char *path, char dir[PATH_MAX])
     return HS_OK;
 }
 
+/* Who wrote a temporary stands in its name, ".halfspec-HOST-PID-I.tmp", so that hs_dir_sweep can tell what a killed process left behind. */
+static const char temporary_stem[] = ".halfspec-";
+
+static void host_of(char host[32])
+{
+    memset(host, 0, 32);
+    if (gethostname(host, 31) != 0 || !host[0])
+        strcpy(host, "host");
+    for (char *c = host; *c; c++)
+        if (*c == '/' || *c == '-')
+            *c = '_';
+}
+
 /* A new file in DIR that nobody else has. Its short name cannot be longer than a file system allows. */
 static int open_temporary(const char *dir, char *name, size_t capacity)
 {
+    char host[32];
+    host_of(host);
     for (int i = 0; i < 1000; i++) {
-        int n = snprintf(name, capacity, "%s/.halfspec-%ld-%d.tmp", dir, (long)getpid(), i);
+        int n = snprintf(name, capacity, "%s/%s%s-%ld-%d.tmp", dir, temporary_stem, host, (long)getpid(), i);
         if (n < 0 || (size_t)n >= capacity) {
             errno = ENAMETOOLONG;
             return -1;
@@ -188,6 +207,35 @@ hs_status hs_file_replace(const char *path, const void *data, size_t bytes)
     /* From here the new file is in place and whole; a failure only means that a power cut may still bring the old one back. */
     error = sync_directory(dir);
     return error ? write_failed("make durable", path, error) : HS_OK;
+}
+
+/* Is NAME a temporary of a process that is gone? Another host's processes cannot be asked: theirs count as gone after a day. */
+static bool is_orphan(int dirfd, const char *name, const char *host)
+{
+    size_t stem = strlen(temporary_stem), length = strlen(name), own = strlen(host);
+    struct stat info;
+    if (strncmp(name, temporary_stem, stem) != 0 || length < 4 || strcmp(name + length - 4, ".tmp") != 0)
+        return false;
+    if (strncmp(name + stem, host, own) == 0 && name[stem + own] == '-') {
+        long pid = strtol(name + stem + own + 1, NULL, 10);
+        return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    }
+    return fstatat(dirfd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && time(NULL) - info.st_mtime > 24 * 3600;
+}
+
+int hs_dir_sweep(const char *path)
+{
+    char host[32];
+    int swept = 0;
+    DIR *dir = opendir(path);
+    if (!dir)
+        return 0;
+    host_of(host);
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (is_orphan(dirfd(dir), entry->d_name, host) && unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+            swept++;
+    closedir(dir);
+    return swept;
 }
 
 /* Make the directory whose name is the first LENGTH characters of PATH. */

@@ -92,6 +92,9 @@ static hs_status prepare_files(hs_trainer *t)
     const hs_config *c = t->world.config;
     char path[HS_TEXT_MAX + 16], *text = NULL;
     HS_TRY(hs_dir_make(c->run));
+    snprintf(path, sizeof path, "%s/ckpt", c->run);
+    hs_dir_sweep(c->run); /* a kill in the middle of a write leaves its temporary behind */
+    hs_dir_sweep(path);
     snprintf(path, sizeof path, "%s/config", c->run);
     HS_TRY(hs_config_print(c, true, &text));
     hs_status st = hs_file_replace(path, text, strlen(text));
