@@ -154,6 +154,7 @@ typedef struct job {
     float *ragged;                 /* a column of the spectrum with whole rows */
     hs_cpu_spectrum s;             /* of this image and block */
     bool whole;                    /* rows of the spectrum are padded to the block's width */
+    bool stream_x;                 /* so are rows of x (inverse) */
     bool stream;                   /* and begin at whole lines: they can be stored past the cache, which does not read them first */
 } job;
 
@@ -365,7 +366,7 @@ static void self_inverse(const job *j, const float *in, float *t)
     gather(j, a->cosines, in);
     if (a->codelet) {
         scale_self(j, j->ragged);
-        a->codelet->adjoint(w, a->len, j->ragged, j->ragged + w, 2 * w, NULL, t, 2 * w);
+        a->codelet->adjoint(w, a->len, j->ragged, j->ragged + w, 2 * w, NULL, t, 2 * w, false);
         return;
     }
     k->product(a->used_cos, w, a->cosines, j->d->self_cos, 1, a->cosines, j->ragged, 2 * w, j->sum_e, w, false);
@@ -382,7 +383,7 @@ static void row_inverse(const job *j, int row, const float *bias, float *x)
     const hs_cpu_kernels *k = j->d->kernels;
     if (a->codelet) {
         float *to = j->used == w ? x : j->line;
-        a->codelet->adjoint(w, a->len, re, re + w, (ptrdiff_t)j->d->t_column, bias, to, j->used == w ? j->d->c : w);
+        a->codelet->adjoint(w, a->len, re, re + w, (ptrdiff_t)j->d->t_column, bias, to, j->used == w ? j->d->c : w, j->stream_x);
         if (j->used < w)
             copy_rows(a->len, j->used, j->line, w, x, j->d->c);
         return;
@@ -402,7 +403,8 @@ void hs_cpu_dft_inverse(const hs_cpu_dft *d, int n, hs_cpu_spectrum spectrum, co
     const int tasks = n * hs_cpu_panels(d->cp);
 #pragma omp parallel for num_threads(d->threads) schedule(dynamic)
     for (int task = 0; task < tasks; task++) {
-        const job j = job_of(d, task, spectrum, scratch);
+        job j = job_of(d, task, spectrum, scratch);
+        j.stream_x = j.used == j.width && d->c % HS_CPU_PAD == 0 && (uintptr_t)x % 64 == 0;
         for (int v = 0; v < d->x.cosines; v++) {
             bool self;
             const float *in = j.s.at + hs_cpu_dft_column(d, v, &self) * j.s.bin;
@@ -414,5 +416,6 @@ void hs_cpu_dft_inverse(const hs_cpu_dft *d, int n, hs_cpu_spectrum spectrum, co
         }
         for (int row = 0; row < d->y.len; row++)
             row_inverse(&j, row, bias ? bias + j.first : NULL, x + (((size_t)j.image * d->y.len + row) * d->x.len) * d->c + j.first);
+        atomic_thread_fence(memory_order_seq_cst);
     }
 }

@@ -334,13 +334,13 @@ static void write_adjoint(int n)
     int result[MOST_SIDE];
     build_real(n, out);
     transpose(n, out, result);
-    printf("static void adjoint_%d(int width, int len, const float *re, const float *im, ptrdiff_t ldv, const float *bias, float *x, ptrdiff_t ldx)\n"
+    printf("static void adjoint_%d(int width, int len, const float *re, const float *im, ptrdiff_t ldv, const float *bias, float *x, ptrdiff_t ldx,\n    bool stream)\n"
            "{\n    (void)im;\n    LOOP(l, width)\n    {\n        const vec add = bias ? LOAD(bias + l) : (vec){0};\n", n);
     for (int j = 0; j < n; j++) {
         const int a = variable(n, result[j]);
         if (j >= n - PRUNED)
             printf("        if (%d < len)\n    ", j);
-        printf("        STORE(x + %d * ldx + l, t%d + add);\n", j, a);
+        printf("        PUT(stream, x + %d * ldx + l, t%d + add);\n", j, a);
     }
     printf("    }\n}\n\n");
 }

@@ -73,7 +73,7 @@ typedef struct hs_cpu_codelet {
     void (*complex)(int width, int len, const float *xr, const float *xi, ptrdiff_t ldx, float scale, int to, float *yr, float *yi, ptrdiff_t ldy,
                     bool stream);
     void (*real)(int width, int len, const float *x, ptrdiff_t ldx, float *re, float *im, ptrdiff_t ldv);
-    void (*adjoint)(int width, int len, const float *re, const float *im, ptrdiff_t ldv, const float *bias, float *x, ptrdiff_t ldx);
+    void (*adjoint)(int width, int len, const float *re, const float *im, ptrdiff_t ldv, const float *bias, float *x, ptrdiff_t ldx, bool stream);
 } hs_cpu_codelet;
 
 typedef struct hs_cpu_kernels {
