@@ -287,7 +287,7 @@ static hs_status place(const char *folder, const char *image, const hs_manifest_
     }
     if (st == HS_OK) {
         remove_unlisted(folder, manifest);
-        hs_sweep_temporaries(folder);
+        hs_dir_sweep(folder);
     }
     hs_free(manifest);
     return st;

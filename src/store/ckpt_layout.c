@@ -72,15 +72,10 @@ int hs_layout_dims(const hs_param *param, hsize_t dim[HS_H5_RANK])
     return 1;
 }
 
-/* What is [coord][in][out] in the slab is [out][in][coord] in the file; a dense weight is the case of one coordinate. A vector is the same in
- * both. SLAB_TO_FILE tells the direction. */
-static void reorder(const hs_param *param, size_t size, char *slab, char *file, bool slab_to_file)
+/* What is [coord][in][out] in the slab is [out][in][coord] in the file; a dense weight is the case of one coordinate. SLAB_TO_FILE tells the
+ * direction. Inlined with a SIZE that the compiler knows, memcpy is one load or store. */
+static inline void transpose(size_t out, size_t in, size_t coords, size_t size, char *slab, char *file, bool slab_to_file)
 {
-    if (param->role != HS_ROLE_FILTER && param->role != HS_ROLE_DENSE) {
-        memcpy(slab_to_file ? file : slab, slab_to_file ? slab : file, param->count * size);
-        return;
-    }
-    size_t out = (size_t)param->out, in = (size_t)param->in, coords = param->role == HS_ROLE_FILTER ? (size_t)param->coords : 1;
     for (size_t o = 0; o < out; o++)
         for (size_t i = 0; i < in; i++)
             for (size_t t = 0; t < coords; t++) {
@@ -90,6 +85,18 @@ static void reorder(const hs_param *param, size_t size, char *slab, char *file, 
                 else
                     memcpy(s, f, size);
             }
+}
+
+/* A vector is the same in both orders. */
+static void reorder(const hs_param *param, size_t size, char *slab, char *file, bool slab_to_file)
+{
+    size_t out = (size_t)param->out, in = (size_t)param->in, coords = param->role == HS_ROLE_FILTER ? (size_t)param->coords : 1;
+    if (param->role != HS_ROLE_FILTER && param->role != HS_ROLE_DENSE)
+        memcpy(slab_to_file ? file : slab, slab_to_file ? slab : file, param->count * size);
+    else if (size == sizeof(float))
+        transpose(out, in, coords, sizeof(float), slab, file, slab_to_file);
+    else
+        transpose(out, in, coords, sizeof(double), slab, file, slab_to_file);
 }
 
 void hs_layout_to_file(const hs_param *param, size_t size, const void *slab, void *file)

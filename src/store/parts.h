@@ -12,9 +12,6 @@
 /* /provenance of any file. */
 hs_status hs_write_provenance(hid_t file, const hs_provenance *provenance);
 
-/* Remove temporaries of hs_file_replace that killed processes of this host left in FOLDER. Failing to harms nobody. */
-void hs_sweep_temporaries(const char *folder);
-
 /* ---- checkpoint parts ------------------------------------------------------------------------------------------------------------- */
 
 /* Attributes of /state: every field of hs_state by name. */

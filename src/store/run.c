@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hs_base.h"
 #include "hs_spectrum.h"
 #include "run_parts.h"
 
@@ -224,7 +225,7 @@ hs_status hs_run_open(const hs_run_options *options, hs_run **run)
     HS_TRY(hs_calloc(1, sizeof *r, "run", &r));
     r->file = -1;
     snprintf(r->path, sizeof r->path, "%s/run.h5", options->dir);
-    hs_sweep_temporaries(options->dir);
+    hs_dir_sweep(options->dir);
     HS_TRY_GOTO(st, copy_layers(options, r), fail);
     HS_TRY_GOTO(st, allocate_scratch(options, &r->scratch), fail);
     hs_h5_lock();

@@ -25,6 +25,14 @@ static double norm_of(const double *x, size_t count)
     return sqrt(sum);
 }
 
+static double sum_of_magnitudes(const double *x, size_t count)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < count; i++)
+        sum += fabs(x[i]);
+    return sum;
+}
+
 /* |X| of all bins of all filters, MODULI [pairs*taps]: a bin that stands for two gives its modulus twice. |X| = |coordinates| / sqrt2 there. */
 static void moduli_of(const hs_run_layer *l, const double *coords, double *moduli)
 {
@@ -84,17 +92,16 @@ static hs_status put_power(hid_t group, const hs_run_layer *l, const hs_snapshot
 static hs_status put_sparsity(hid_t group, const hs_run_layer *l, const hs_snapshot *s, const double *taps, hs_history_scratch *w)
 {
     size_t count = pairs_of(l) * taps_of(l);
-    hs_sparsity spectral, spatial;
+    hs_sparsity spectral;
     moduli_of(l, s->spectrum, w->moduli);
     HS_TRY(put_histogram(group, "hist_spectral", w->moduli, count));
     HS_TRY(put_histogram(group, "hist_spatial", taps, count));
     hs_sparsity_of(w->moduli, count, HS_SMALL_SHARE, w->sorted, &spectral);
-    hs_sparsity_of(taps, count, HS_SMALL_SHARE, w->sorted, &spatial);
     HS_TRY(put_number(group, "hoyer", spectral.hoyer));
     HS_TRY(put_number(group, "gini", spectral.gini));
     HS_TRY(put_number(group, "frac_small", spectral.small));
     HS_TRY(put_number(group, "l1_spectral", spectral.l1));
-    HS_TRY(put_number(group, "l1_spatial", spatial.l1));
+    HS_TRY(put_number(group, "l1_spatial", sum_of_magnitudes(taps, count)));
     HS_TRY(put_number(group, "l2", spectral.l2));
     HS_TRY(put_number(group, "grad_norm", s->gradient ? norm_of(s->gradient, count) : NAN));
     HS_TRY(put_number(group, "update_ratio", s->update && spectral.l2 > 0.0 ? norm_of(s->update, count) / spectral.l2 : NAN));
