@@ -43,7 +43,23 @@ AC_DEFUN([HS_CHECK_CUDA], [
     done
     NVCCFLAGS="$NVCCFLAGS -gencode arch=compute_$hs_last,code=compute_$hs_last"
   ])
+  AS_IF([test $hs_have_cuda = yes], [AC_DEFINE([HAVE_CUDA_BACKEND], [1], [Define if the CUDA backend is built])])
+  AM_CONDITIONAL([HS_CUDA], [test $hs_have_cuda = yes])
   AC_SUBST([CUDA_CFLAGS]) AC_SUBST([CUDA_LIBS])
+])
+
+# The tests run the kernels on the host, for which they need a C++17 compiler. Nothing else does.
+AC_DEFUN([HS_CHECK_CXX], [
+  AC_MSG_CHECKING([for a C++17 compiler, for tests of cuda/])
+  AC_LANG_PUSH([C++])
+  hs_save_cxxflags=$CXXFLAGS
+  CXXFLAGS="$CXXFLAGS -std=c++17"
+  AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <functional>]], [[std::function<void()> f; if constexpr (sizeof f > 0) f = [] {};]])],
+    [hs_have_cxx=yes], [hs_have_cxx=no])
+  CXXFLAGS=$hs_save_cxxflags
+  AC_LANG_POP([C++])
+  AC_MSG_RESULT([$hs_have_cxx])
+  AM_CONDITIONAL([HS_CXX], [test $hs_have_cxx = yes])
 ])
 
 AC_DEFUN([HS_CHECK_NCCL], [
@@ -65,5 +81,7 @@ AC_DEFUN([HS_CHECK_NCCL], [
       [hs_nccl_version=`sed -n 's/^#define NCCL_\(MAJOR\|MINOR\|PATCH\) *//p' "$hs_nccl_home/include/nccl.h" | tr '\n' '.' | sed 's/\.$//'`])
   ])
   AS_IF([test "$hs_want_nccl" = guess && test $hs_have_cuda = no], [hs_why_nccl="needs CUDA"])
+  AS_IF([test $hs_have_nccl = yes], [AC_DEFINE([HAVE_NCCL], [1], [Define if sums between GPUs can go through NCCL])])
+  AM_CONDITIONAL([HS_NCCL], [test $hs_have_nccl = yes])
   AC_SUBST([NCCL_CFLAGS]) AC_SUBST([NCCL_LIBS])
 ])

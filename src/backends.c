@@ -6,9 +6,12 @@
 #include "config.h"
 #include "hs_base.h"
 
-extern const hs_backend hs_backend_ref, hs_backend_cpu;
+extern const hs_backend hs_backend_ref, hs_backend_cpu, hs_backend_cuda;
 
 static const hs_backend *const list[] = {
+#ifdef HAVE_CUDA_BACKEND
+    &hs_backend_cuda,
+#endif
 #ifdef HAVE_CPU_BACKEND
     &hs_backend_cpu,
 #endif

@@ -1,0 +1,52 @@
+/* bias.cu - one number a column: added to every row, and the sum of every row's gradient. */
+#include "columns.h"
+
+static __global__ void bias_add(size_t count, int cols, int width, float factor, const float *bias, float *y)
+{
+    HS_EACH(i, count)
+    {
+        const size_t row = i / cols, col = i % cols;
+        y[row * width + col] += factor * bias[col];
+    }
+}
+
+struct one_term {
+    const float *dy;
+    int width;
+    __device__ void operator()(size_t row, int col, double *a, double *b) const
+    {
+        *a = dy[row * width + col];
+        *b = 0;
+    }
+};
+
+static __global__ void bias_slices(size_t rows, int cols, int width, size_t slice, const float *dy, double *partial)
+{
+    HS_SHARED(double, room);
+    hs_column_slice(one_term{dy, width}, rows, cols, slice, partial, room);
+}
+
+static __global__ void bias_total(int slices, int cols, float factor, const double *partial, float *dbias)
+{
+    HS_EACH(col, (size_t)cols)
+        dbias[col] = (float)(factor * hs_column_total(partial, slices, cols, (int)col, 0));
+}
+
+cudaError_t hs_cuda_bias_add(cudaStream_t s, size_t rows, int cols, int width, float factor, const float *bias, float *y)
+{
+    const size_t count = rows * cols;
+    return count ? HS_LAUNCH(bias_add, hs_blocks(count), HS_BLOCK, 0, s, count, cols, width, factor, bias, y) : cudaSuccess;
+}
+
+cudaError_t hs_cuda_bias_grad(cudaStream_t s, double *partial, size_t rows, int cols, int width, float factor, const float *dy, float *dbias)
+{
+    if (cols == 0)
+        return cudaSuccess;
+    if (rows > 0) {
+        const cudaError_t error = HS_LAUNCH_TOGETHER(bias_slices, hs_column_grid(rows, cols), HS_COL_BLOCK, HS_COL_SHARED, s, rows, cols, width,
+                                                     hs_slice_rows(rows, cols), dy, partial);
+        if (error != cudaSuccess)
+            return error;
+    }
+    return HS_LAUNCH(bias_total, hs_blocks(cols), HS_BLOCK, 0, s, hs_slices(rows, cols), cols, factor, partial, dbias);
+}

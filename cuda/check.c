@@ -1,0 +1,27 @@
+/* check.c - what the CUDA libraries return, as a status with a message. */
+#include "hs_cuda.h"
+
+hs_status hs_cuda_check(cudaError_t error, const char *what)
+{
+    if (error == cudaSuccess)
+        return HS_OK;
+    if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
+        return hs_fail(HS_EUNSUPPORTED, "%s: this program holds no code for this GPU (%s); configure it with --with-cuda-arch for the GPU's "
+                                        "compute capability", what, cudaGetErrorName(error));
+    return hs_fail(HS_EINTERNAL, "%s: %s (%s)", what, cudaGetErrorString(error), cudaGetErrorName(error));
+}
+
+hs_status hs_cuda_check_fft(cufftResult result, const char *what)
+{
+    if (result == CUFFT_SUCCESS)
+        return HS_OK;
+    return hs_fail(HS_EINTERNAL, "%s: cuFFT error %d%s", what, (int)result,
+                   result == CUFFT_ALLOC_FAILED ? ", no memory on the device; use a smaller batch" : "");
+}
+
+hs_status hs_cuda_check_blas(cublasStatus_t status, const char *what)
+{
+    if (status == CUBLAS_STATUS_SUCCESS)
+        return HS_OK;
+    return hs_fail(HS_EINTERNAL, "%s: cuBLAS: %s", what, cublasGetStatusString(status));
+}

@@ -1,0 +1,71 @@
+/* columns.h - sums over the rows of a matrix [rows][cols], as biases and batch normalisation need them, in two passes without atomics.
+ *
+ * A block sums SLICE of the rows for 32 columns: a warp reads 32 neighbours of a row, the warps take rows in turn and meet in shared memory. The second
+ * pass adds the slices up in order. How many slices there are depends on the shape alone, so equal calls give equal bits. */
+#ifndef HS_CUDA_COLUMNS_H
+#define HS_CUDA_COLUMNS_H
+
+#include "launch.h"
+
+#include "kernels.h"
+
+enum { HS_COL_WIDTH = 32, HS_COL_LINES = 8, HS_COL_SUMS = 2 };
+
+/* Rows a slice holds: some 64 to a block, more where PARTIAL would not hold the slices' sums. */
+static inline size_t hs_slice_rows(size_t rows, int cols)
+{
+    const size_t most = HS_CUDA_PARTIALS / (HS_COL_SUMS * (size_t)cols);
+    size_t slices = (rows + 63) / 64;
+    slices = slices > 1024 ? 1024 : slices;
+    slices = slices > most ? most : slices;
+    return slices ? (rows + slices - 1) / slices : 1;
+}
+
+/* TERM(row, column, &a, &b) gives the two numbers to be summed. PARTIAL [slices][2][cols]. */
+template <typename Term> static __device__ void hs_column_slice(Term term, size_t rows, int cols, size_t slice, double *partial, double *room)
+{
+    const unsigned lane = threadIdx.x % HS_COL_WIDTH, line = threadIdx.x / HS_COL_WIDTH;
+    const int col = (int)(blockIdx.x * HS_COL_WIDTH + lane);
+    const size_t first = (size_t)blockIdx.y * slice, end = first + slice < rows ? first + slice : rows;
+    double sum_a = 0, sum_b = 0;
+    for (size_t r = first + line; col < cols && r < end; r += HS_COL_LINES) {
+        double a = 0, b = 0;
+        term(r, col, &a, &b);
+        sum_a += a;
+        sum_b += b;
+    }
+    room[2 * threadIdx.x] = sum_a;
+    room[2 * threadIdx.x + 1] = sum_b;
+    __syncthreads();
+    if (line != 0 || col >= cols)
+        return;
+    for (unsigned l = 1; l < HS_COL_LINES; l++) {
+        sum_a += room[2 * (threadIdx.x + l * HS_COL_WIDTH)];
+        sum_b += room[2 * (threadIdx.x + l * HS_COL_WIDTH) + 1];
+    }
+    partial[2 * (size_t)blockIdx.y * cols + col] = sum_a;
+    partial[(2 * (size_t)blockIdx.y + 1) * cols + col] = sum_b;
+}
+
+/* Sum J of column COL over the slices. */
+static __device__ inline double hs_column_total(const double *partial, int slices, int cols, int col, int j)
+{
+    double sum = 0;
+    for (int k = 0; k < slices; k++)
+        sum += partial[(2 * (size_t)k + j) * cols + col];
+    return sum;
+}
+
+/* Launch of a kernel whose body is hs_column_slice, over all columns and slices. */
+enum { HS_COL_BLOCK = HS_COL_WIDTH * HS_COL_LINES, HS_COL_SHARED = 2 * HS_COL_BLOCK * 8 };
+static inline int hs_slices(size_t rows, int cols)
+{
+    const size_t slice = hs_slice_rows(rows, cols);
+    return (int)((rows + slice - 1) / slice);
+}
+static inline dim3 hs_column_grid(size_t rows, int cols)
+{
+    return dim3((unsigned)((cols + HS_COL_WIDTH - 1) / HS_COL_WIDTH), (unsigned)hs_slices(rows, cols));
+}
+
+#endif

@@ -1,0 +1,113 @@
+/* conv_direct.c - convolution in space as products of windows and taps: y [rows][co] = windows [rows][kh*kw*ci] taps. Windows are laid out for as many
+ * samples at a time as a fixed amount of memory holds; a 1 x 1 filter at stride 1 needs none, x being its own windows. */
+#include "hs_cuda.h"
+
+static const size_t windows_bytes = (size_t)256 << 20;
+
+static bool is_plain(const hs_conv *conv)
+{
+    return conv->taps == 1 && conv->d.stride == 1;
+}
+
+static int depth_of(const hs_conv *conv)
+{
+    return conv->taps * conv->d.ci;
+}
+
+hs_status hs_cuda_direct_plan(hs_conv *conv)
+{
+    const hs_conv_desc *d = &conv->d;
+    const size_t sample = (size_t)d->oh * d->ow * depth_of(conv) * sizeof(float), fit = windows_bytes / sample;
+    conv->geometry = (hs_cuda_taps){d->h, d->w, d->ci, d->kh, d->kw, d->stride, d->oh, d->ow, d->pad_h, d->pad_w,
+                                    d->boundary == HS_BOUNDARY_PERIODIC, d->flip};
+    conv->chunk = fit < 1 || is_plain(conv) ? 1 : fit < (size_t)d->capacity ? (int)fit : d->capacity;
+    if (is_plain(conv))
+        conv->chunk = d->capacity;
+    return HS_OK;
+}
+
+size_t hs_cuda_direct_scratch(const hs_conv *conv)
+{
+    return is_plain(conv) ? 0 : (size_t)conv->chunk * conv->d.oh * conv->d.ow * depth_of(conv) * sizeof(float);
+}
+
+/* Samples FIRST .. FIRST + N - 1 of this call. */
+typedef struct part {
+    int n, rows;
+    const float *x, *dy;
+    float *y, *dx;
+} part;
+
+static part part_at(const hs_conv *conv, int first, int all, const float *x, const float *dy, float *y, float *dx)
+{
+    const hs_conv_desc *d = &conv->d;
+    const size_t in = (size_t)first * d->h * d->w * d->ci, out = (size_t)first * d->oh * d->ow * d->co;
+    part p = {.n = all - first < conv->chunk ? all - first : conv->chunk};
+    p.rows = p.n * d->oh * d->ow;
+    p.x = x ? x + in : NULL;
+    p.dy = dy ? dy + out : NULL;
+    p.y = y ? y + out : NULL;
+    p.dx = dx ? dx + in : NULL;
+    return p;
+}
+
+static hs_status windows_of(hs_stream *s, const hs_conv *conv, const part *p, float *scratch, const float **windows)
+{
+    *windows = is_plain(conv) ? p->x : scratch;
+    return is_plain(conv) ? HS_OK : hs_cuda_check(hs_cuda_im2col(hs_cuda_raw(s), conv->geometry, p->n, p->x, scratch), "convolution");
+}
+
+hs_status hs_cuda_direct_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
+                                 float *scratch)
+{
+    const int depth = depth_of(conv), co = conv->d.co;
+    for (int first = 0; first < n; first += conv->chunk) {
+        const part p = part_at(conv, first, n, x, NULL, y, NULL);
+        const float *windows;
+        HS_TRY(windows_of(s, conv, &p, scratch, &windows));
+        const hs_cuda_product product = {.m = p.rows, .n = co, .k = depth, .a = windows, .lda = depth, .b = taps, .ldb = co, .c = p.y, .ldc = co,
+                                         .batch = 1, .alpha = 1};
+        HS_TRY(hs_cuda_multiply(s, &product));
+    }
+    if (!conv->d.bias || !bias)
+        return HS_OK;
+    return hs_cuda_check(hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n * conv->d.oh * conv->d.ow, co, co, 1, bias, y), "convolution");
+}
+
+/* dtaps = windows^T dy, added up over the parts in order. */
+static hs_status taps_gradient(hs_stream *s, const hs_conv *conv, const part *p, bool adds, const float *windows, float *dtaps)
+{
+    const int depth = depth_of(conv), co = conv->d.co;
+    const hs_cuda_product product = {.trans_a = true, .m = depth, .n = co, .k = p->rows, .a = windows, .lda = depth, .b = p->dy, .ldb = co,
+                                     .c = dtaps, .ldc = co, .batch = 1, .alpha = 1, .beta = adds ? 1 : 0};
+    return hs_cuda_multiply(s, &product);
+}
+
+/* dwindows = dy taps^T, then every number of dx gathers what it went to. */
+static hs_status input_gradient(hs_stream *s, const hs_conv *conv, const part *p, const float *taps, float *scratch)
+{
+    const int depth = depth_of(conv), co = conv->d.co;
+    float *windows = is_plain(conv) ? p->dx : scratch;
+    const hs_cuda_product product = {.trans_b = true, .m = p->rows, .n = depth, .k = co, .a = p->dy, .lda = co, .b = taps, .ldb = co, .c = windows,
+                                     .ldc = depth, .batch = 1, .alpha = 1};
+    HS_TRY(hs_cuda_multiply(s, &product));
+    return is_plain(conv) ? HS_OK : hs_cuda_check(hs_cuda_col2im(hs_cuda_raw(s), conv->geometry, p->n, windows, p->dx), "convolution");
+}
+
+hs_status hs_cuda_direct_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
+                                  float *dtaps, float *dbias, float *scratch)
+{
+    const int co = conv->d.co;
+    for (int first = 0; first < n; first += conv->chunk) {
+        const part p = part_at(conv, first, n, x, dy, NULL, dx);
+        const float *windows;
+        HS_TRY(windows_of(s, conv, &p, scratch, &windows));
+        HS_TRY(taps_gradient(s, conv, &p, first > 0, windows, dtaps));
+        if (dx)
+            HS_TRY(input_gradient(s, conv, &p, taps, scratch));
+    }
+    if (!dbias)
+        return HS_OK;
+    return hs_cuda_check(hs_cuda_bias_grad(hs_cuda_raw(s), hs_cuda_partial(s), (size_t)n * conv->d.oh * conv->d.ow, co, co, 1, dy, dbias),
+                         "convolution");
+}

@@ -1,0 +1,154 @@
+/* hs_cuda.h - private to cuda/: what the host side of the backend shares. Kernels are declared in kernels.h. */
+#ifndef HS_CUDA_H
+#define HS_CUDA_H
+
+#include <cublas_v2.h>
+#include <cuda_runtime_api.h>
+#include <cufft.h>
+
+#include "hs_backend.h"
+#include "kernels.h"
+
+typedef struct hs_cuda_device {
+    hs_device base;
+    char name[128], bus[32];
+    int major, minor, processors;
+    size_t memory;               /* bytes */
+    const char *precision;       /* "fp32", "tf32", "bf16", "exact" */
+    cublasComputeType_t compute; /* of products between activations and weights; transforms are always fp32 */
+    double bandwidth, products, plain; /* for cost(): bytes/s, flop/s of products, flop/s without tensor cores */
+    cudaStream_t setup;          /* of plans: tables go up, memory is cleared */
+} hs_cuda_device;
+
+typedef struct hs_cuda_stream {
+    hs_stream base;
+    cudaStream_t stream;
+    cublasHandle_t blas;
+    void *blas_workspace;  /* ours, so that products allocate nothing and can be captured */
+    double *partial;       /* [HS_CUDA_PARTIALS] of sums in two passes */
+    char *pinned[2];       /* host memory that the device reads: uploads take turns in both */
+    cudaEvent_t passed[2]; /* the device has read it */
+    int turn;
+} hs_cuda_stream;
+
+extern const hs_device_ops hs_cuda_device_ops;
+extern const hs_memory_ops hs_cuda_memory_ops;
+extern const hs_gemm_ops hs_cuda_gemm_ops;
+extern const hs_transform_ops hs_cuda_transform_ops;
+extern const hs_conv_ops hs_cuda_conv_ops;
+extern const hs_pool_ops hs_cuda_pool_ops;
+extern const hs_element_ops hs_cuda_element_ops;
+extern const hs_norm_ops hs_cuda_norm_ops;
+extern const hs_loss_ops hs_cuda_loss_ops;
+extern const hs_optim_ops hs_cuda_optim_ops;
+extern const hs_backend hs_backend_cuda;
+
+static inline hs_cuda_device *hs_cuda_device_of(const hs_device *device)
+{
+    return (hs_cuda_device *)device;
+}
+static inline hs_cuda_stream *hs_cuda_stream_of(hs_stream *s)
+{
+    return (hs_cuda_stream *)s;
+}
+static inline cudaStream_t hs_cuda_raw(hs_stream *s)
+{
+    return hs_cuda_stream_of(s)->stream;
+}
+static inline double *hs_cuda_partial(hs_stream *s)
+{
+    return hs_cuda_stream_of(s)->partial;
+}
+static inline const hs_cuda_device *hs_cuda_of(const hs_stream *s)
+{
+    return (const hs_cuda_device *)s->device;
+}
+
+/* ---- check.c: what the libraries return, as a status with a message -------------------------------------------------------------------- */
+
+hs_status hs_cuda_check(cudaError_t error, const char *what);
+hs_status hs_cuda_check_fft(cufftResult result, const char *what);
+hs_status hs_cuda_check_blas(cublasStatus_t status, const char *what);
+
+/* ---- memory.c -------------------------------------------------------------------------------------------------------------------------- */
+
+enum { HS_CUDA_PINNED = 1 << 22 }; /* bytes of one of the two staging buffers */
+
+hs_status hs_cuda_alloc(size_t bytes, const char *what, void *memory_pointer); /* not cleared; WHAT for the message */
+/* A table of a plan: device memory with a copy of BYTES at HOST. Free with cudaFree. */
+hs_status hs_cuda_put(const hs_device *device, const void *host, size_t bytes, const char *what, void *memory_pointer);
+
+/* ---- gemm.c ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* BATCH products C = alpha op(A) op(B) + beta C, row-major, matrices STRIDE numbers apart (0: the same for all). EXACT: in fp32 whatever the
+ * device's precision. */
+typedef struct hs_cuda_product {
+    bool exact, trans_a, trans_b;
+    int m, n, k;
+    const float *a, *b;
+    float *c;
+    int lda, ldb, ldc;
+    ptrdiff_t stride_a, stride_b, stride_c;
+    int batch;
+    float alpha, beta;
+} hs_cuda_product;
+hs_status hs_cuda_multiply(hs_stream *s, const hs_cuda_product *p);
+
+/* ---- transform.c ----------------------------------------------------------------------------------------------------------------------- */
+
+/* Transforms of planes h x w, filled up with zeros to GRID; spectra have the grid's bins. With grid = plane it is the table's transform. */
+hs_status hs_cuda_transform_plan(hs_device *device, int capacity, int h, int w, int grid_h, int grid_w, int c, hs_transform **out);
+/* The smallest side >= N without prime factors beyond 7. */
+int hs_cuda_good_side(int n);
+
+/* ---- conv_direct.c, conv_fft.c ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct hs_cuda_fft {
+    int grid_h, grid_w, bins;
+    hs_transform *in, *out; /* of edges in space */
+    float *phases;          /* [2][bins][taps]: cos and sin, the map from taps to filter spectra */
+} hs_cuda_fft;
+
+struct hs_conv {
+    hs_conv_desc d;
+    hs_device *device;
+    int taps;
+    int chunk; /* direct: samples whose windows are in memory at a time */
+    hs_cuda_taps geometry;
+    hs_cuda_fft fft;
+};
+
+size_t hs_cuda_direct_scratch(const hs_conv *conv);
+hs_status hs_cuda_direct_plan(hs_conv *conv);
+hs_status hs_cuda_direct_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
+                                 float *scratch);
+hs_status hs_cuda_direct_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
+                                  float *dtaps, float *dbias, float *scratch);
+
+hs_status hs_cuda_fft_plan(hs_conv *conv);
+void hs_cuda_fft_destroy(hs_conv *conv);
+size_t hs_cuda_fft_saved(const hs_conv *conv);
+size_t hs_cuda_fft_scratch(const hs_conv *conv);
+hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
+                              float *saved, void *scratch);
+hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
+                               float *dtaps, float *dbias, const float *saved, void *scratch);
+
+/* ---- pool.c, spool.c ----------------------------------------------------------------------------------------------------------------------- */
+
+bool hs_cuda_spool_supports(const hs_device *device, const hs_spool_desc *desc);
+double hs_cuda_spool_cost(const hs_device *device, const hs_spool_desc *desc);
+hs_status hs_cuda_spool_plan(hs_device *device, const hs_spool_desc *desc, hs_spool **out);
+void hs_cuda_spool_destroy(hs_spool **plan);
+size_t hs_cuda_spool_scratch(const hs_spool *plan);
+hs_status hs_cuda_spool_fwd(hs_stream *s, hs_spool *plan, int n, const void *x, void *y, void *scratch);
+hs_status hs_cuda_spool_bwd(hs_stream *s, hs_spool *plan, int n, const void *dy, void *dx, void *scratch);
+hs_status hs_cuda_lowpass(hs_stream *s, hs_spool *plan, int n, const void *x, const int32_t *keep, void *y, void *scratch);
+
+/* Bytes rounded up so that what follows is aligned as cudaMalloc aligns. */
+static inline size_t hs_cuda_line(size_t bytes)
+{
+    return (bytes + 255) / 256 * 256;
+}
+
+#endif

@@ -1,0 +1,2 @@
+/* kernels.cpp - every kernel of cuda/, compiled for the host. */
+#include "../../cuda/kernels.cu"

@@ -1,0 +1,236 @@
+/* libraries.cpp - what stands in for cuFFT and cuBLAS: direct sums and plain loops, queued on the stream like everything else. They refuse what the
+ * originals refuse; a transform to reals reads its half spectrum as the original does and destroys it. */
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "cublas_v2.h"
+#include "cuda_runtime.h"
+#include "cufft.h"
+
+/* ---- cuFFT ----------------------------------------------------------------------------------------------------------------------------- */
+
+namespace {
+
+struct fft_plan {
+    int h, w, in_row, in_dist, out_row, out_dist, batch;
+    cufftType type;
+    cudaStream_t stream;
+    std::vector<double> cos_h, sin_h, cos_w, sin_w;
+};
+std::map<int, fft_plan> plans;
+int next_plan = 1;
+
+void circle(int n, std::vector<double> &c, std::vector<double> &s)
+{
+    for (int j = 0; j < n; j++) {
+        c.push_back(std::cos(6.283185307179586477 * j / n));
+        s.push_back(std::sin(6.283185307179586477 * j / n));
+    }
+}
+
+/* Sum over ky of one column of a half spectrum, e^(SIGN 2 pi i ky y / h). */
+void column(const fft_plan &p, int sign, const std::vector<double> &from, std::vector<double> &to)
+{
+    const int columns = p.w / 2 + 1;
+    for (int kx = 0; kx < columns; kx++)
+        for (int y = 0; y < p.h; y++) {
+            double re = 0, im = 0;
+            for (int k = 0; k < p.h; k++) {
+                const double *z = &from[2 * (std::size_t)(k * columns + kx)];
+                double c = p.cos_h[(std::size_t)(k * y % p.h)], s = sign * p.sin_h[(std::size_t)(k * y % p.h)];
+                re += z[0] * c - z[1] * s;
+                im += z[0] * s + z[1] * c;
+            }
+            to[2 * (std::size_t)(y * columns + kx)] = re;
+            to[2 * (std::size_t)(y * columns + kx) + 1] = im;
+        }
+}
+
+void plane_forward(const fft_plan &p, const float *from, float *to)
+{
+    const int columns = p.w / 2 + 1;
+    std::vector<double> half(2 * (std::size_t)(p.h * columns)), full(half.size());
+    for (int y = 0; y < p.h; y++)
+        for (int kx = 0; kx < columns; kx++) {
+            double re = 0, im = 0;
+            for (int x = 0; x < p.w; x++) {
+                re += from[y * p.in_row + x] * p.cos_w[(std::size_t)(kx * x % p.w)];
+                im -= from[y * p.in_row + x] * p.sin_w[(std::size_t)(kx * x % p.w)];
+            }
+            half[2 * (std::size_t)(y * columns + kx)] = re;
+            half[2 * (std::size_t)(y * columns + kx) + 1] = im;
+        }
+    column(p, -1, half, full);
+    for (int y = 0; y < p.h; y++)
+        for (int kx = 0; kx < 2 * columns; kx++)
+            to[2 * y * p.out_row + kx] = (float)full[2 * (std::size_t)(y * columns) + (std::size_t)kx];
+}
+
+void plane_inverse(const fft_plan &p, const float *from, float *to)
+{
+    const int columns = p.w / 2 + 1;
+    std::vector<double> full(2 * (std::size_t)(p.h * columns)), half(full.size());
+    for (int y = 0; y < p.h; y++)
+        for (int kx = 0; kx < 2 * columns; kx++)
+            full[2 * (std::size_t)(y * columns) + (std::size_t)kx] = from[2 * y * p.in_row + kx];
+    column(p, 1, full, half);
+    for (int y = 0; y < p.h; y++)
+        for (int x = 0; x < p.w; x++) {
+            double sum = 0;
+            for (int kx = 0; kx < columns; kx++) {
+                const double *z = &half[2 * (std::size_t)(y * columns + kx)];
+                const bool alone = kx == 0 || 2 * kx == p.w;
+                sum += (alone ? 1 : 2) * (z[0] * p.cos_w[(std::size_t)(kx * x % p.w)] - z[1] * p.sin_w[(std::size_t)(kx * x % p.w)]);
+            }
+            to[y * p.out_row + x] = (float)sum;
+        }
+}
+
+cufftResult execute(int handle, cufftType type, void *from, void *to)
+{
+    auto found = plans.find(handle);
+    if (found == plans.end() || found->second.type != type || !found->second.stream)
+        return CUFFT_INVALID_PLAN;
+    fft_plan *p = &found->second;
+    emulation::queue(p->stream, [=] {
+        const char *in = static_cast<const char *>(emulation::reach(from, "cuFFT"));
+        char *out = static_cast<char *>(emulation::reach(to, "cuFFT"));
+        const std::size_t in_bytes = type == CUFFT_R2C ? 4 : 8, out_bytes = 12 - in_bytes;
+        for (int b = 0; b < p->batch; b++) {
+            const float *x = reinterpret_cast<const float *>(in + in_bytes * (std::size_t)b * (std::size_t)p->in_dist);
+            float *y = reinterpret_cast<float *>(out + out_bytes * (std::size_t)b * (std::size_t)p->out_dist);
+            type == CUFFT_R2C ? plane_forward(*p, x, y) : plane_inverse(*p, x, y);
+        }
+    });
+    return CUFFT_SUCCESS;
+}
+
+} // namespace
+
+cufftResult cufftGetVersion(int *version)
+{
+    *version = CUFFT_VERSION;
+    return CUFFT_SUCCESS;
+}
+
+cufftResult cufftPlanMany(cufftHandle *plan, int rank, int *n, int *inembed, int istride, int idist, int *onembed, int ostride, int odist,
+                          cufftType type, int batch)
+{
+    if (rank != 2 || istride != 1 || ostride != 1 || !inembed || !onembed)
+        return CUFFT_INVALID_VALUE; /* more than this the stand-in does not do */
+    if (n[0] < 1 || n[1] < 1 || batch < 1)
+        return CUFFT_INVALID_SIZE;
+    fft_plan p{n[0], n[1], inembed[1], idist, onembed[1], odist, batch, type, nullptr, {}, {}, {}, {}};
+    circle(p.h, p.cos_h, p.sin_h);
+    circle(p.w, p.cos_w, p.sin_w);
+    *plan = next_plan++;
+    plans[*plan] = p;
+    return CUFFT_SUCCESS;
+}
+
+cufftResult cufftSetStream(cufftHandle plan, cudaStream_t stream)
+{
+    if (!plans.count(plan))
+        return CUFFT_INVALID_PLAN;
+    plans[plan].stream = stream;
+    return CUFFT_SUCCESS;
+}
+
+cufftResult cufftExecR2C(cufftHandle plan, cufftReal *from, cufftComplex *to)
+{
+    return execute(plan, CUFFT_R2C, from, to);
+}
+
+cufftResult cufftExecC2R(cufftHandle plan, cufftComplex *from, cufftReal *to)
+{
+    return execute(plan, CUFFT_C2R, from, to);
+}
+
+cufftResult cufftDestroy(cufftHandle plan)
+{
+    cudaDeviceSynchronize(); /* queued work still looks at the plan */
+    return plans.erase(plan) ? CUFFT_SUCCESS : CUFFT_INVALID_PLAN;
+}
+
+/* ---- cuBLAS ---------------------------------------------------------------------------------------------------------------------------- */
+
+struct cublasContext {
+    cudaStream_t stream;
+};
+
+cublasStatus_t cublasCreate(cublasHandle_t *handle)
+{
+    *handle = new cublasContext{nullptr};
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasDestroy(cublasHandle_t handle)
+{
+    delete handle;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream)
+{
+    handle->stream = stream;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasSetWorkspace(cublasHandle_t, void *workspace, size_t)
+{
+    return emulation::is_device(workspace) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+}
+
+cublasStatus_t cublasGetVersion(cublasHandle_t, int *version)
+{
+    *version = CUBLAS_VERSION;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+const char *cublasGetStatusString(cublasStatus_t status)
+{
+    return status == CUBLAS_STATUS_SUCCESS ? "CUBLAS_STATUS_SUCCESS" : "CUBLAS_STATUS (emulated)";
+}
+
+/* One product, column-major: columns of C from columns of op(A), so that the inner loop runs along memory where A is not transposed. */
+static void product(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float beta,
+                    float *c, int ldc)
+{
+    std::vector<double> sum((std::size_t)m);
+    for (int j = 0; j < n; j++) {
+        std::fill(sum.begin(), sum.end(), 0.0);
+        for (int l = 0; l < k; l++) {
+            const double right = trans_b ? b[(std::size_t)l * (std::size_t)ldb + (std::size_t)j] : b[(std::size_t)j * (std::size_t)ldb + (std::size_t)l];
+            if (trans_a)
+                for (int i = 0; i < m; i++)
+                    sum[(std::size_t)i] += a[(std::size_t)i * (std::size_t)lda + (std::size_t)l] * right;
+            else
+                for (int i = 0; i < m; i++)
+                    sum[(std::size_t)i] += a[(std::size_t)l * (std::size_t)lda + (std::size_t)i] * right;
+        }
+        float *to = c + (std::size_t)j * (std::size_t)ldc;
+        for (int i = 0; i < m; i++)
+            to[i] = (float)(beta == 0 ? alpha * sum[(std::size_t)i] : alpha * sum[(std::size_t)i] + beta * (double)to[i]);
+    }
+}
+
+cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
+                                          const void *alpha, const void *a, cudaDataType, int lda, long long stride_a, const void *b, cudaDataType,
+                                          int ldb, long long stride_b, const void *beta, void *c, cudaDataType, int ldc, long long stride_c,
+                                          int batch, cublasComputeType_t, cublasGemmAlgo_t)
+{
+    const bool ta = op_a == CUBLAS_OP_T, tb = op_b == CUBLAS_OP_T;
+    if (!handle->stream)
+        return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (m < 0 || n < 0 || k < 0 || batch < 0 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m || lda < 1 || ldb < 1 || ldc < 1)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    const float al = *static_cast<const float *>(alpha), be = *static_cast<const float *>(beta);
+    emulation::queue(handle->stream, [=] {
+        const float *x = static_cast<const float *>(emulation::reach(a, "cuBLAS, A")), *y = static_cast<const float *>(emulation::reach(b, "cuBLAS, B"));
+        float *z = static_cast<float *>(emulation::reach(c, "cuBLAS, C"));
+        for (int i = 0; i < batch; i++)
+            product(ta, tb, m, n, k, al, x + i * stride_a, lda, y + i * stride_b, ldb, be, z + i * stride_c, ldc);
+    });
+    return CUBLAS_STATUS_SUCCESS;
+}

@@ -1,0 +1,341 @@
+/* runtime.cpp - the emulated runtime: memory, streams, events, errors.
+ *
+ * A device pointer is the address of a heap block plus 2^55, which no processor in use accepts from a program: host code that follows one dies, pointer
+ * arithmetic still works, and kernels are handed the block itself. One block is one allocation of the heap, so the address sanitizer sees a kernel
+ * that reaches outside. Streams are lists of work that runs when somebody waits.
+ * Bad states are asked for by the environment, at each call: HS_EMULATE = no-driver, old-driver, no-device, wrong-arch or busy; HS_EMULATE_DEVICES = number;
+ * HS_EMULATE_MEMORY = bytes of a device. */
+#include "cuda_runtime.h"
+
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <set>
+
+static const std::uintptr_t far_away = std::uintptr_t(1) << 55;
+
+struct CUstream_st {
+    std::deque<std::function<void()>> work;
+    bool running = false;
+};
+struct CUevent_st {
+    CUstream_st *stream = nullptr;
+    bool done = true;
+};
+
+static std::map<std::uintptr_t, std::size_t> blocks; /* by host address */
+static std::set<CUstream_st *> streams;
+static std::size_t used;
+static cudaError_t last = cudaSuccess;
+
+static cudaError_t failed(cudaError_t error)
+{
+    return last = error;
+}
+
+[[noreturn]] static void die(const char *who, const char *what)
+{
+    std::fprintf(stderr, "cuda emulation: %s: %s\n", who, what);
+    std::abort();
+}
+
+static bool asked_for(const char *state)
+{
+    const char *value = std::getenv("HS_EMULATE");
+    return value && std::strcmp(value, state) == 0;
+}
+
+static std::size_t number_from(const char *name, std::size_t otherwise)
+{
+    const char *value = std::getenv(name);
+    return value && *value ? std::strtoull(value, nullptr, 10) : otherwise;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------------------------------------------------- */
+
+bool emulation::is_device(const void *pointer)
+{
+    return reinterpret_cast<std::uintptr_t>(pointer) >= far_away;
+}
+
+static std::map<std::uintptr_t, std::size_t>::iterator block_of(std::uintptr_t at)
+{
+    auto next = blocks.upper_bound(at);
+    return next == blocks.begin() ? blocks.end() : --next;
+}
+
+void *emulation::reach(const void *device, const char *who)
+{
+    if (!is_device(device))
+        die(who, "a pointer to host memory where device memory is needed (a missing copy?)");
+    std::uintptr_t at = reinterpret_cast<std::uintptr_t>(device) - far_away;
+    auto block = block_of(at);
+    if (block == blocks.end() || at > block->first + block->second)
+        die(who, "a pointer to no living block of device memory");
+    return reinterpret_cast<void *>(at);
+}
+
+/* The same for BYTES from there on; host memory is let through where a copy allows it. */
+static void *reach_range(const void *pointer, std::size_t bytes, const char *who)
+{
+    char *at = static_cast<char *>(emulation::reach(pointer, who));
+    auto block = block_of(reinterpret_cast<std::uintptr_t>(at));
+    if (reinterpret_cast<std::uintptr_t>(at) + bytes > block->first + block->second)
+        die(who, "a range that leaves its block of device memory");
+    return at;
+}
+
+cudaError_t cudaMalloc(void **memory, size_t bytes)
+{
+    if (used + bytes > number_from("HS_EMULATE_MEMORY", std::size_t(1) << 40))
+        return failed(cudaErrorMemoryAllocation);
+    void *block = std::aligned_alloc(256, (bytes + 511) / 256 * 256); /* never empty */
+    if (!block)
+        return failed(cudaErrorMemoryAllocation);
+    std::memset(block, 0xFF, (bytes + 511) / 256 * 256); /* NaN to whoever forgets to write */
+    blocks[reinterpret_cast<std::uintptr_t>(block)] = bytes;
+    used += bytes;
+    *memory = reinterpret_cast<void *>(reinterpret_cast<std::uintptr_t>(block) + far_away);
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *memory)
+{
+    if (!memory)
+        return cudaSuccess;
+    cudaDeviceSynchronize();
+    auto block = blocks.find(reinterpret_cast<std::uintptr_t>(memory) - far_away);
+    if (block == blocks.end())
+        return failed(cudaErrorInvalidValue);
+    used -= block->second;
+    blocks.erase(block);
+    std::free(reinterpret_cast<void *>(reinterpret_cast<std::uintptr_t>(memory) - far_away));
+    return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void **memory, size_t bytes)
+{
+    *memory = std::malloc(bytes ? bytes : 1);
+    return *memory ? cudaSuccess : failed(cudaErrorMemoryAllocation);
+}
+
+cudaError_t cudaFreeHost(void *memory)
+{
+    cudaDeviceSynchronize();
+    std::free(memory);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
+{
+    bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+    bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+    if (emulation::is_device(to) != to_device || emulation::is_device(from) != from_device)
+        return failed(cudaErrorInvalidValue);
+    return emulation::queue(stream, [=] {
+        void *into = to_device ? reach_range(to, bytes, "cudaMemcpyAsync") : to;
+        const void *out = from_device ? reach_range(from, bytes, "cudaMemcpyAsync") : from;
+        std::memmove(into, out, bytes);
+    });
+}
+
+cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream)
+{
+    if (!emulation::is_device(memory))
+        return failed(cudaErrorInvalidValue);
+    return emulation::queue(stream, [=] { std::memset(reach_range(memory, bytes, "cudaMemsetAsync"), value, bytes); });
+}
+
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
+{
+    *total = number_from("HS_EMULATE_MEMORY", std::size_t(1) << 40);
+    *available = *total - used;
+    return cudaSuccess;
+}
+
+/* ---- streams and events ------------------------------------------------------------------------------------------------------------------ */
+
+static void drain(CUstream_st *stream)
+{
+    if (stream->running) /* waits for itself through an event: its earlier work is done already */
+        return;
+    stream->running = true;
+    while (!stream->work.empty()) {
+        std::function<void()> first = std::move(stream->work.front());
+        stream->work.pop_front();
+        first();
+    }
+    stream->running = false;
+}
+
+cudaError_t emulation::queue(cudaStream_t stream, std::function<void()> work)
+{
+    if (!stream || !streams.count(stream))
+        die("a stream", "was never created, or is gone");
+    stream->work.push_back(std::move(work));
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
+{
+    *stream = new CUstream_st;
+    streams.insert(*stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+    drain(stream);
+    streams.erase(stream);
+    delete stream;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+    drain(stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t stream)
+{
+    drain(stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize(void)
+{
+    for (CUstream_st *stream : streams)
+        drain(stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+{
+    *event = new CUevent_st;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+    event->stream = stream;
+    event->done = false;
+    return emulation::queue(stream, [event] { event->done = true; });
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned)
+{
+    return emulation::queue(stream, [event] {
+        if (!event->done)
+            drain(event->stream);
+    });
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event)
+{
+    if (!event->done)
+        drain(event->stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event)
+{
+    return cudaEventSynchronize(event);
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    cudaEventSynchronize(event);
+    delete event;
+    return cudaSuccess;
+}
+
+/* ---- devices and errors ------------------------------------------------------------------------------------------------------------------- */
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    *count = (int)number_from("HS_EMULATE_DEVICES", 1);
+    if (asked_for("no-driver") || asked_for("old-driver"))
+        return failed(cudaErrorInsufficientDriver);
+    return asked_for("no-device") || *count == 0 ? failed(cudaErrorNoDevice) : cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = asked_for("no-driver") ? 0 : asked_for("old-driver") ? 11040 : 13000;
+    return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version)
+{
+    *version = CUDART_VERSION;
+    return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device)
+{
+    if (device < 0 || device >= (int)number_from("HS_EMULATE_DEVICES", 1))
+        return failed(cudaErrorInvalidDevice);
+    return asked_for("busy") ? failed(cudaErrorDevicesUnavailable) : cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device)
+{
+    *properties = cudaDeviceProp{};
+    std::snprintf(properties->name, sizeof properties->name, "emulated device %d", device);
+    properties->totalGlobalMem = number_from("HS_EMULATE_MEMORY", std::size_t(1) << 40);
+    properties->major = asked_for("wrong-arch") ? 5 : 9;
+    properties->multiProcessorCount = 132;
+    properties->memoryBusWidth = 5120;
+    properties->pciBusID = device + 1;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetPCIBusId(char *id, int capacity, int device)
+{
+    std::snprintf(id, (std::size_t)capacity, "0000:%02x:00.0", device + 1);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError(void)
+{
+    cudaError_t error = last;
+    last = cudaSuccess;
+    return error;
+}
+
+const char *cudaGetErrorName(cudaError_t error)
+{
+    switch (error) {
+    case cudaSuccess:
+        return "cudaSuccess";
+    case cudaErrorMemoryAllocation:
+        return "cudaErrorMemoryAllocation";
+    case cudaErrorInsufficientDriver:
+        return "cudaErrorInsufficientDriver";
+    case cudaErrorNoDevice:
+        return "cudaErrorNoDevice";
+    case cudaErrorNoKernelImageForDevice:
+        return "cudaErrorNoKernelImageForDevice";
+    default:
+        return "cudaError";
+    }
+}
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+    return error == cudaSuccess ? "no error" : "emulated error";
+}
+
+cudaError_t emulation::launch(cudaStream_t stream, const char *name, dim3 grid, dim3 block, std::size_t shared, bool together,
+                              std::function<void()> thread)
+{
+    const bool legal = grid.x && grid.y && grid.z && block.x && block.y && block.z && grid.y < 65536 && grid.z < 65536 && block.z <= 64 &&
+                       block.x * block.y * block.z <= 1024 && shared <= 48 * 1024; /* more would have to be asked for */
+    if (!legal)
+        return failed(cudaErrorInvalidConfiguration);
+    if (asked_for("wrong-arch"))
+        return failed(cudaErrorNoKernelImageForDevice);
+    return queue(stream, [=] { run_grid(name, grid, block, shared, together, thread); });
+}

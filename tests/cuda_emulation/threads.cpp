@@ -1,0 +1,176 @@
+/* threads.cpp - the threads of a block. Every waiting kernel's threads have stacks of their own and run until they wait; when all that live wait at
+ * the same kind of barrier they go on. The order in which they run changes from block to block, so that a kernel which lacks a barrier does not get by
+ * on the luck of one order. Shared memory is a heap block of the exact size, filled with NaN before each block. */
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "cuda_runtime.h"
+
+namespace emulation {
+place now;
+}
+
+namespace {
+
+enum state { READY, AT_BLOCK, AT_WARP, OVER };
+struct fiber {
+    ucontext_t context;
+    std::vector<char> stack;
+    state at;
+    uint3 place;
+    unsigned warp, lane;
+    std::uint64_t mine;
+};
+
+struct team {
+    std::vector<fiber> each; /* as many as any block had; COUNT of this one */
+    ucontext_t home;
+    std::size_t count = 0, running = 0;
+    const std::function<void()> *thread = nullptr;
+    const char *name = "";
+    bool together = false;
+} team;
+
+const std::size_t stack_bytes = 64 * 1024;
+
+[[noreturn]] void die(const char *what)
+{
+    std::fprintf(stderr, "cuda emulation: kernel %s, block %u %u %u: %s\n", team.name, blockIdx.x, blockIdx.y, blockIdx.z, what);
+    std::abort();
+}
+
+void body()
+{
+    (*team.thread)();
+    team.each[team.running].at = OVER;
+    swapcontext(&team.each[team.running].context, &team.home);
+}
+
+void wait_as(state at)
+{
+    if (!team.together)
+        die("waits for other threads but was not launched with HS_LAUNCH_TOGETHER");
+    fiber &f = team.each[team.running];
+    f.at = at;
+    swapcontext(&f.context, &team.home);
+    threadIdx = f.place;
+}
+
+/* Release everybody who waits for a barrier that all have reached. False: somebody waits for ever. */
+bool release()
+{
+    bool any = false, all_at_block = true;
+    for (std::size_t i = 0; i < team.count; i++)
+        all_at_block = all_at_block && team.each[i].at == AT_BLOCK;
+    for (std::size_t first = 0; first < team.count; first += 32) {
+        std::size_t end = first + 32 < team.count ? first + 32 : team.count;
+        bool warp = true;
+        for (std::size_t i = first; i < end; i++)
+            warp = warp && team.each[i].at == AT_WARP;
+        for (std::size_t i = first; i < end; i++)
+            if (all_at_block || warp)
+                team.each[i].at = READY, any = true;
+    }
+    return any;
+}
+
+void start_fibers(dim3 block)
+{
+    const unsigned count = block.x * block.y * block.z;
+    team.count = count;
+    if (team.each.size() < count)
+        team.each.resize(count);
+    for (unsigned i = 0; i < count; i++) {
+        fiber &f = team.each[i];
+        f.stack.resize(stack_bytes);
+        f.place = {i % block.x, i / block.x % block.y, i / (block.x * block.y)};
+        f.warp = i / 32;
+        f.lane = i % 32;
+        f.at = READY;
+        getcontext(&f.context);
+        f.context.uc_stack.ss_sp = f.stack.data();
+        f.context.uc_stack.ss_size = f.stack.size();
+        f.context.uc_link = &team.home;
+        makecontext(&f.context, body, 0);
+    }
+}
+
+void run_together(dim3 block, unsigned round)
+{
+    start_fibers(block);
+    const std::size_t count = team.count;
+    for (bool left = true; left; round++) {
+        left = false;
+        for (std::size_t k = 0; k < count; k++) {
+            team.running = round % 2 ? count - 1 - k : k;
+            fiber &f = team.each[team.running];
+            if (f.at != READY)
+                continue;
+            threadIdx = f.place;
+            swapcontext(&team.home, &f.context);
+            left = left || f.at != OVER;
+        }
+        if (left && !release())
+            die("some threads wait at a barrier that others never reach");
+    }
+}
+
+void run_alone(dim3 block)
+{
+    for (unsigned z = 0; z < block.z; z++)
+        for (unsigned y = 0; y < block.y; y++)
+            for (unsigned x = 0; x < block.x; x++) {
+                threadIdx = {x, y, z};
+                (*team.thread)();
+            }
+}
+
+} // namespace
+
+void emulation::wait_block()
+{
+    wait_as(AT_BLOCK);
+}
+
+unsigned emulation::lane()
+{
+    return team.each[team.running].lane;
+}
+
+/* All lanes lay out their numbers, then all read: two meetings, the second so that nobody's number changes before it is read. */
+std::uint64_t emulation::trade(std::uint64_t mine, unsigned from)
+{
+    fiber &f = team.each[team.running];
+    f.mine = mine;
+    wait_as(AT_WARP);
+    std::size_t other = f.warp * 32 + from;
+    std::uint64_t got = other < team.count ? team.each[other].mine : mine;
+    wait_as(AT_WARP);
+    return got;
+}
+
+void emulation::run_grid(const char *name, dim3 grid, dim3 block, std::size_t shared, bool together, const std::function<void()> &thread)
+{
+    team.thread = &thread;
+    team.name = name;
+    team.together = together;
+    emulation::now.blocks = grid;
+    emulation::now.threads = block;
+    emulation::now.shared = shared ? static_cast<char *>(std::malloc(shared)) : nullptr;
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) {
+                blockIdx = {x, y, z};
+                if (shared)
+                    std::memset(emulation::now.shared, 0xFF, shared);
+                if (together)
+                    run_together(block, x + y + z);
+                else
+                    run_alone(block);
+            }
+    std::free(emulation::now.shared);
+    emulation::now.shared = nullptr;
+}

@@ -1,0 +1,221 @@
+/* t_cuda_planted.c - the emulation finds what it is there for: kernels and host code with faults put in on purpose must fail, and the same without
+ * the fault must pass. What ends the process runs in a child. */
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cuda_emulation/planted.h"
+#include "hs_backend.h"
+#include "hs_spectrum.h"
+
+extern const hs_backend hs_backend_cuda;
+
+enum { COUNT = 4 * PLANTED_BLOCK };
+
+typedef struct bench {
+    cudaStream_t stream;
+    float *x, *y;
+    float host[COUNT], back[COUNT];
+} bench;
+
+static void must(cudaError_t error)
+{
+    assert_int_equal(error, cudaSuccess);
+}
+
+static void set_up(bench *b)
+{
+    must(cudaStreamCreateWithFlags(&b->stream, cudaStreamNonBlocking));
+    must(cudaMalloc((void **)&b->x, sizeof b->host));
+    must(cudaMalloc((void **)&b->y, sizeof b->host));
+    for (int i = 0; i < COUNT; i++)
+        b->host[i] = (float)i;
+    must(cudaMemcpyAsync(b->x, b->host, sizeof b->host, cudaMemcpyHostToDevice, b->stream));
+}
+
+static void tear_down(bench *b)
+{
+    must(cudaFree(b->x));
+    must(cudaFree(b->y));
+    must(cudaStreamDestroy(b->stream));
+}
+
+static void fetch(bench *b)
+{
+    must(cudaMemcpyAsync(b->back, b->y, sizeof b->back, cudaMemcpyDeviceToHost, b->stream));
+    must(cudaStreamSynchronize(b->stream));
+}
+
+static bool reverses(planted_fault fault)
+{
+    bench b;
+    int wrong = 0;
+    set_up(&b);
+    must(planted_reverse(b.stream, fault, COUNT, b.x, b.y));
+    fetch(&b);
+    for (int i = 0; i < COUNT; i++)
+        wrong += !(b.back[i] == (float)(i / PLANTED_BLOCK * PLANTED_BLOCK + PLANTED_BLOCK - 1 - i % PLANTED_BLOCK));
+    tear_down(&b);
+    return wrong == 0;
+}
+
+/* The signal that ends ACTION in a child, 0 if it comes back. */
+static int signal_of(void (*action)(void))
+{
+    fflush(stdout);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        signal(SIGSEGV, SIG_DFL); /* cmocka would catch them and go on with its tests */
+        signal(SIGBUS, SIG_DFL);
+        signal(SIGABRT, SIG_DFL);
+        if (!freopen("/dev/null", "w", stderr))
+            _exit(1);
+        action();
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status); /* the address sanitizer exits with a code instead */
+}
+
+static void good_kernels(void **state)
+{
+    (void)state;
+    assert_true(reverses(PLANTED_NONE));
+    bench b;
+    set_up(&b);
+    must(planted_warp_sums(b.stream, COUNT, b.x, b.y));
+    fetch(&b);
+    for (int i = 0; i < COUNT / 32; i++)
+        assert_true(b.back[i] == (float)(32 * (32 * i) + 31 * 32 / 2));
+    tear_down(&b);
+}
+
+static void wrong_index(void **state)
+{
+    (void)state;
+    assert_false(reverses(PLANTED_INDEX));
+}
+
+static void missing_barrier(void **state)
+{
+    (void)state;
+    assert_false(reverses(PLANTED_BARRIER));
+}
+
+static void divergent(void)
+{
+    (void)reverses(PLANTED_DIVERGENCE);
+}
+
+static void wrong_launch(void)
+{
+    bench b;
+    set_up(&b);
+    must(planted_wrong_launch(b.stream, b.y));
+    fetch(&b);
+}
+
+static void divergent_barrier(void **state)
+{
+    (void)state;
+    assert_int_not_equal(signal_of(divergent), 0);
+    assert_int_not_equal(signal_of(wrong_launch), 0);
+}
+
+static void host_pointer_to_kernel(void)
+{
+    bench b;
+    set_up(&b);
+    must(planted_reverse(b.stream, PLANTED_NONE, COUNT, b.host, b.y)); /* the copy to the device is missing */
+    fetch(&b);
+}
+
+static void host_reads_device(void)
+{
+    bench b;
+    set_up(&b);
+    volatile float seen = b.x[0];
+    (void)seen;
+}
+
+static void freed_memory(void)
+{
+    bench b;
+    set_up(&b);
+    float *x = b.x;
+    tear_down(&b);
+    set_up(&b);
+    must(cudaFree(b.x));
+    must(cudaFree(b.y));
+    must(planted_reverse(b.stream, PLANTED_NONE, COUNT, x, x));
+    must(cudaStreamSynchronize(b.stream));
+}
+
+static void missing_copy(void **state)
+{
+    (void)state;
+    assert_int_not_equal(signal_of(host_pointer_to_kernel), 0);
+    assert_int_not_equal(signal_of(host_reads_device), 0);
+    assert_int_not_equal(signal_of(freed_memory), 0);
+}
+
+/* Work is done when somebody waits, not before: who reads too early finds what was there. */
+static void missing_wait(void **state)
+{
+    (void)state;
+    bench b;
+    set_up(&b);
+    memset(b.back, 0, sizeof b.back);
+    must(planted_reverse(b.stream, PLANTED_NONE, COUNT, b.x, b.y));
+    must(cudaMemcpyAsync(b.back, b.y, sizeof b.back, cudaMemcpyDeviceToHost, b.stream));
+    assert_true(b.back[0] == 0);
+    must(cudaStreamSynchronize(b.stream));
+    assert_true(b.back[0] == PLANTED_BLOCK - 1);
+    tear_down(&b);
+}
+
+static void fresh_memory_is_poisoned(void **state)
+{
+    (void)state;
+    bench b;
+    set_up(&b);
+    fetch(&b);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(isnan(b.back[i]));
+    tear_down(&b);
+}
+
+static void wrong_copy_direction(void **state)
+{
+    (void)state;
+    bench b;
+    set_up(&b);
+    assert_int_not_equal(cudaMemcpyAsync(b.x, b.y, sizeof b.host, cudaMemcpyHostToDevice, b.stream), cudaSuccess);
+    (void)cudaGetLastError();
+    tear_down(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_kernels),    cmocka_unit_test(wrong_index),  cmocka_unit_test(missing_barrier),
+        cmocka_unit_test(divergent_barrier), cmocka_unit_test(missing_copy), cmocka_unit_test(missing_wait),
+        cmocka_unit_test(fresh_memory_is_poisoned), cmocka_unit_test(wrong_copy_direction),
+    };
+    return cmocka_run_group_tests_name("faults put in on purpose", tests, NULL, NULL);
+}
