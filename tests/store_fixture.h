@@ -1,4 +1,5 @@
-/* store_fixture.h - a made-up training state with filters of every arm and shape, for the tests of src/store. All numbers follow from a printed seed. */
+/* store_fixture.h - a made-up training state with filters of every arm and shape, for the tests of src/store. All numbers follow
+ * from a printed seed. */
 #ifndef STORE_FIXTURE_H
 #define STORE_FIXTURE_H
 
@@ -44,7 +45,7 @@ static inline uint64_t test_draw(uint32_t a, uint64_t i, uint64_t limit)
     return (((uint64_t)w.w[0] << 32) | w.w[1]) % limit;
 }
 
-/* ---- directories ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- directories ----------------------------------------------------------------------------------------------------------- */
 
 static inline char *scratch_make(void)
 {
@@ -61,7 +62,7 @@ static inline void scratch_remove(const char *path)
     assert_int_equal(system(command), 0);
 }
 
-/* ---- parameters ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------------------------------------ */
 
 enum { FILTERS = 8, PARAMS = FILTERS + 6, STATISTICS = 2 };
 
@@ -73,7 +74,8 @@ typedef struct model {
     hs_checkpoint ck;
 } model;
 
-static inline void add_param(hs_param *p, size_t *at, const char *layer, const char *name, hs_role role, int out, int in, int kh, int kw, hs_arm arm)
+static inline void add_param(hs_param *p, size_t *at, const char *layer, const char *name, hs_role role, int out, int in, int kh,
+                             int kw, hs_arm arm)
 {
     *p = (hs_param){.role = role, .offset = *at, .out = out, .in = in, .kh = kh, .kw = kw, .arm = arm, .coords = 1};
     snprintf(p->layer, sizeof p->layer, "%s", layer);
@@ -89,8 +91,9 @@ static inline void model_params(model *m)
     static const struct {
         int out, in, kh, kw;
         hs_arm arm;
-    } f[FILTERS] = {{4, 3, 3, 3, HS_ARM_SPATIAL},      {5, 4, 5, 5, HS_ARM_SPECTRAL}, {3, 2, 4, 4, HS_ARM_HALF_RAW}, {2, 3, 3, 5, HS_ARM_FULL_COMPLEX},
-                    {3, 2, 4, 3, HS_ARM_ROTATION},     {2, 3, 3, 3, HS_ARM_SPECTRAL3D}, {3, 1, 2, 6, HS_ARM_SPECTRAL}, {2, 2, 1, 1, HS_ARM_SPECTRAL}};
+    } f[FILTERS] = {{4, 3, 3, 3, HS_ARM_SPATIAL},      {5, 4, 5, 5, HS_ARM_SPECTRAL}, {3, 2, 4, 4, HS_ARM_HALF_RAW},
+                    {2, 3, 3, 5, HS_ARM_FULL_COMPLEX}, {3, 2, 4, 3, HS_ARM_ROTATION}, {2, 3, 3, 3, HS_ARM_SPECTRAL3D},
+                    {3, 1, 2, 6, HS_ARM_SPECTRAL},     {2, 2, 1, 1, HS_ARM_SPECTRAL}};
     hs_param *p = m->param;
     for (int i = 0; i < FILTERS; i++) {
         char layer[16];
@@ -157,12 +160,33 @@ static inline model *model_make(hs_real real, uint32_t stream)
     fill(real, m->m, m->count, stream + 1);
     fill(real, m->v, m->count, stream + 2);
     fill(real, m->statistics, m->statistic_count, stream + 3);
-    m->ck = (hs_checkpoint){.real = real, .param = m->param, .params = PARAMS, .statistic = m->statistic, .statistics = STATISTICS,
-                            .parameters = {"", m->slab, m->count}, .statistics_slab = {"", m->statistics, m->statistic_count},
-                            .moment = {{"m", m->m, m->count}, {"v", m->v, m->count}}, .moments = 2, .optimizer = "adam", .notation = "C4k3 R F10",
-                            .in = {28, 27, 3}, .classes = 10, .spectrum = model_spectrum};
-    m->ck.state = (hs_state){.step = 10, .epoch = 1, .position = 77, .seed = UINT64_MAX - 5, .best_error = 0.125, .best_step = 8, .elapsed = 12.5,
-                             .plateau_best = INFINITY, .plateau_scale = 0.1, .plateau_bad = 3, .adam_t = 10, .window = {0.1, -0.0, 1e-300}, .window_count = 3};
+    m->ck = (hs_checkpoint){.real = real,
+                            .param = m->param,
+                            .params = PARAMS,
+                            .statistic = m->statistic,
+                            .statistics = STATISTICS,
+                            .parameters = {"", m->slab, m->count},
+                            .statistics_slab = {"", m->statistics, m->statistic_count},
+                            .moment = {{"m", m->m, m->count}, {"v", m->v, m->count}},
+                            .moments = 2,
+                            .optimizer = "adam",
+                            .notation = "C4k3 R F10",
+                            .in = {28, 27, 3},
+                            .classes = 10,
+                            .spectrum = model_spectrum};
+    m->ck.state = (hs_state){.step = 10,
+                             .epoch = 1,
+                             .position = 77,
+                             .seed = UINT64_MAX - 5,
+                             .best_error = 0.125,
+                             .best_step = 8,
+                             .elapsed = 12.5,
+                             .plateau_best = INFINITY,
+                             .plateau_scale = 0.1,
+                             .plateau_bad = 3,
+                             .adam_t = 10,
+                             .window = {0.1, -0.0, 1e-300},
+                             .window_count = 3};
     return m;
 }
 
@@ -194,9 +218,22 @@ static inline bool model_equal(const model *a, const model *b)
 static inline hs_provenance provenance_make(void)
 {
     static const char *const host[] = {"n1", "n1", "n2"};
-    return (hs_provenance){.version = "0.1.0", .commit = "abc", .argv = "halfspec train", .config_text = "net = C4k3\nseed = 1\n", .config_json = "{}",
-                           .build = "gcc", .libraries = "HDF5", .dataset = "synthetic:8,4,4,1,2", .dataset_digest = "00", .precision = "fp32",
-                           .device = "cpu", .notation = "C4k3 R F10", .slurm_job = "", .hosts = host, .world_size = 3, .seed = 1,
+    return (hs_provenance){.version = "0.1.0",
+                           .commit = "abc",
+                           .argv = "halfspec train",
+                           .config_text = "net = C4k3\nseed = 1\n",
+                           .config_json = "{}",
+                           .build = "gcc",
+                           .libraries = "HDF5",
+                           .dataset = "synthetic:8,4,4,1,2",
+                           .dataset_digest = "00",
+                           .precision = "fp32",
+                           .device = "cpu",
+                           .notation = "C4k3 R F10",
+                           .slurm_job = "",
+                           .hosts = host,
+                           .world_size = 3,
+                           .seed = 1,
                            .date = "2026-01-01T00:00:00Z"};
 }
 

@@ -1,4 +1,5 @@
-/* t_store_checkpoint.c - checkpoints come back bit for bit, equal states make equal files, and another network's checkpoint is refused by name. */
+/* t_store_checkpoint.c - checkpoints come back bit for bit, equal states make equal files, and another network's checkpoint is
+ * refused by name. */
 #include "store_fixture.h"
 
 static void save(const char *dir, model *m, int64_t step, int keep, bool best)
@@ -111,7 +112,7 @@ static void equal_states_equal_bytes(void **state)
     scratch_remove(dir);
 }
 
-/* ---- another network ------------------------------------------------------------------------------------------------------------------- */
+/* ---- another network ------------------------------------------------------------------------------------------------------- */
 
 static void must_refuse(const char *path, model *wrong, const char *word)
 {
@@ -160,7 +161,7 @@ static void wrong_network(void **state)
     scratch_remove(dir);
 }
 
-/* ---- parts ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- parts ----------------------------------------------------------------------------------------------------------------- */
 
 static void peek(void **state)
 {
@@ -242,9 +243,16 @@ static void no_leaks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip_float), cmocka_unit_test(round_trip_double), cmocka_unit_test(weights_alone), cmocka_unit_test(other_precision),
-        cmocka_unit_test(equal_states_equal_bytes), cmocka_unit_test(wrong_network), cmocka_unit_test(peek), cmocka_unit_test(long_configuration),
-        cmocka_unit_test(filters), cmocka_unit_test(no_leaks),
+        cmocka_unit_test(round_trip_float),
+        cmocka_unit_test(round_trip_double),
+        cmocka_unit_test(weights_alone),
+        cmocka_unit_test(other_precision),
+        cmocka_unit_test(equal_states_equal_bytes),
+        cmocka_unit_test(wrong_network),
+        cmocka_unit_test(peek),
+        cmocka_unit_test(long_configuration),
+        cmocka_unit_test(filters),
+        cmocka_unit_test(no_leaks),
     };
     if (hs_store_start() != HS_OK)
         return 99;

@@ -1,4 +1,5 @@
-/* t_store_damage.c - which checkpoint is chosen when files are damaged, missing or unlisted; what is kept; what a full disk leaves behind. */
+/* t_store_damage.c - which checkpoint is chosen when files are damaged, missing or unlisted; what is kept; what a full disk
+ * leaves behind. */
 #include "store_fixture.h"
 
 #include <dirent.h>
@@ -71,7 +72,7 @@ static const char *listing(const char *dir)
     return text;
 }
 
-/* ---- retention ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- retention ------------------------------------------------------------------------------------------------------------- */
 
 static void retention(void **state)
 {
@@ -93,9 +94,14 @@ static void retention(void **state)
     if (gone == 0)
         _exit(0);
     assert_int_equal(waitpid(gone, NULL, 0), gone);
-    snprintf(stray, sizeof stray, "%s/ckpt/.halfspec-%ld-0.tmp", dir, (long)gone);
+    char host[32] = "";
+    assert_int_equal(gethostname(host, sizeof host - 1), 0);
+    for (char *c = host; *c; c++)
+        *c = *c == '-' ? '_' : *c;
+    snprintf(stray, sizeof stray, "%s/ckpt/.halfspec-%s-%ld-0.tmp", dir, host, (long)gone);
     spill_file(stray, "x", 1);
-    snprintf(stray, sizeof stray, "%s/ckpt/.halfspec-%ld-7.tmp", dir, (long)getpid()); /* of a process that lives: not ours to touch */
+    snprintf(stray, sizeof stray, "%s/ckpt/.halfspec-%s-%ld-7.tmp", dir, host,
+             (long)getpid()); /* of a process that lives: not ours to touch */
     spill_file(stray, "x", 1);
     spill_file(path_of(dir, 55), "torn", 4);
     save(dir, m, 70, 1, false);
@@ -131,7 +137,7 @@ static void manifest_text(void **state)
     scratch_remove(dir);
 }
 
-/* ---- damage ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- damage ---------------------------------------------------------------------------------------------------------------- */
 
 static void damaged_newest(void **state)
 {
@@ -181,7 +187,8 @@ static void manifest_lost(void **state)
     scratch_remove(dir);
 }
 
-/* Without MANIFEST only HDF5's own checks stand: in a child, as a damaged file may also bring the library down. A flip must be found or harmless. */
+/* Without MANIFEST only HDF5's own checks stand: in a child, as a damaged file may also bring the library down. A flip must be
+ * found or harmless. */
 static void flips_without_manifest(void **state)
 {
     (void)state;
@@ -219,13 +226,14 @@ static void flips_without_manifest(void **state)
         else
             fail_msg("bit flip %u at byte %zu of %zu was read as another state", bit, at, size);
     }
-    printf("# %d flips without MANIFEST: %d found out, %d harmless, %d crashes of the HDF5 library\n", (int)flips, found_out, harmless, crashed);
+    printf("# %d flips without MANIFEST: %d found out, %d harmless, %d crashes of the HDF5 library\n", (int)flips, found_out,
+           harmless, crashed);
     assert_true(found_out > 0);
     model_free(m);
     scratch_remove(dir);
 }
 
-/* ---- a disk that takes no more -------------------------------------------------------------------------------------------------------------- */
+/* ---- a disk that takes no more --------------------------------------------------------------------------------------------- */
 
 static void full_disk(void **state)
 {
@@ -290,8 +298,14 @@ static void no_leaks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(retention), cmocka_unit_test(manifest_text), cmocka_unit_test(damaged_newest), cmocka_unit_test(manifest_lost),
-        cmocka_unit_test(flips_without_manifest), cmocka_unit_test(full_disk), cmocka_unit_test(no_directory), cmocka_unit_test(no_leaks),
+        cmocka_unit_test(retention),
+        cmocka_unit_test(manifest_text),
+        cmocka_unit_test(damaged_newest),
+        cmocka_unit_test(manifest_lost),
+        cmocka_unit_test(flips_without_manifest),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(no_directory),
+        cmocka_unit_test(no_leaks),
     };
     if (hs_store_start() != HS_OK)
         return 99;

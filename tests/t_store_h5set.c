@@ -1,4 +1,5 @@
-/* t_store_h5set.c - `data = hdf5:FILE`: any order of samples, any layout, the same numbers; also while another thread writes checkpoints. */
+/* t_store_h5set.c - `data = hdf5:FILE`: any order of samples, any layout, the same numbers; also while another thread writes
+ * checkpoints. */
 #include "store_fixture.h"
 
 #include <hdf5.h>
@@ -43,7 +44,8 @@ static void make_set(const char *path, bool floats, hsize_t chunk_rows)
         }
     }
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    put(file, "images", floats ? H5T_NATIVE_FLOAT : H5T_NATIVE_UCHAR, 4, dim, chunk_rows ? chunk : NULL, floats ? (void *)f : (void *)b);
+    put(file, "images", floats ? H5T_NATIVE_FLOAT : H5T_NATIVE_UCHAR, 4, dim, chunk_rows ? chunk : NULL,
+        floats ? (void *)f : (void *)b);
     put(file, "labels", H5T_NATIVE_INT, 1, dim, NULL, labels);
     assert_true(H5Fclose(file) >= 0);
 }
@@ -80,7 +82,8 @@ static void every_layout(void **state)
         hs_dataset *set = NULL;
         make_set(path, i % 2, rows[i / 2]);
         OK(hs_dataset_hdf5(path, HS_SPLIT_TRAIN, &set));
-        assert_true(set->count == N && set->classes == 11 && set->shape.h == H && set->shape.w == W && set->shape.c == C && set->bytes == (i % 2 == 0));
+        assert_true(set->count == N && set->classes == 11 && set->shape.h == H && set->shape.w == W && set->shape.c == C &&
+                    set->bytes == (i % 2 == 0));
         assert_int_equal(strlen(set->digest), 64);
         check_reads(set, i % 2 ? 0.5 : 0.0, 10, 10);
         int64_t beyond = N;
@@ -135,7 +138,8 @@ static void no_leaks(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_layout), cmocka_unit_test(beside_checkpoints), cmocka_unit_test(no_leaks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_layout), cmocka_unit_test(beside_checkpoints),
+                                       cmocka_unit_test(no_leaks)};
     if (hs_store_start() != HS_OK)
         return 99;
     return cmocka_run_group_tests(tests, NULL, NULL);

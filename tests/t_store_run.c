@@ -1,4 +1,5 @@
-/* t_store_run.c - run.h5: rows come back, resuming cuts what is newer, flushing does not let the file grow, equal runs make equal files. */
+/* t_store_run.c - run.h5: rows come back, resuming cuts what is newer, flushing does not let the file grow, equal runs make equal
+ * files. */
 #include "store_fixture.h"
 
 #include <sys/stat.h>
@@ -24,14 +25,16 @@ static void open_run(const char *dir, int64_t resume, const char *filters, hs_ru
 {
     static hs_provenance p;
     p = provenance_make();
-    hs_run_options o = {.dir = dir, .provenance = &p, .layer = layer, .layers = LAYERS, .history_filters = filters, .resume_step = resume};
+    hs_run_options o = {
+        .dir = dir, .provenance = &p, .layer = layer, .layers = LAYERS, .history_filters = filters, .resume_step = resume};
     OK(hs_run_open(&o, run));
 }
 
 static void one_step(hs_run *run, int64_t step)
 {
     double c[MOST];
-    hs_train_row t = {.step = step, .epoch = 0.1 * (double)step, .loss = 1.0 / (double)step, .accuracy = 0.5, .lr = 1e-3, .elapsed = 2.0};
+    hs_train_row t = {
+        .step = step, .epoch = 0.1 * (double)step, .loss = 1.0 / (double)step, .accuracy = 0.5, .lr = 1e-3, .elapsed = 2.0};
     hs_eval_row e = {.step = step, .epoch = step / 10, .loss = 2.0, .error_top1 = 1.0 / (double)step};
     OK(hs_run_train(run, &t));
     if (step % 10 != 0)
@@ -44,7 +47,7 @@ static void one_step(hs_run *run, int64_t step)
     }
 }
 
-/* ---- reading back ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- reading back ---------------------------------------------------------------------------------------------------------- */
 
 static hsize_t rows_of(const char *dir, const char *name)
 {
@@ -92,7 +95,7 @@ static size_t size_of(const char *dir)
     return (size_t)s.st_size;
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------------------------------------- */
 
 static void rows_come_back(void **state)
 {
@@ -189,7 +192,8 @@ static void resumed_values(void **state)
 {
     (void)state;
     double v[2][2000];
-    static const char *const name[] = {"train/loss", "eval/error_top1", "history/conv1/energy", "history/conv2/hoyer", "history/conv2/l2"};
+    static const char *const name[] = {"train/loss", "eval/error_top1", "history/conv1/energy", "history/conv2/hoyer",
+                                       "history/conv2/l2"};
     static char dirs[2][64];
     for (int r = 0; r < 2; r++) {
         snprintf(dirs[r], sizeof dirs[r], "%s", scratch_make());
@@ -265,7 +269,8 @@ static void refused(void **state)
     (void)state;
     char *dir = scratch_make(), path[128];
     hs_provenance p = provenance_make();
-    hs_run_options o = {.dir = dir, .provenance = &p, .layer = layer, .layers = LAYERS, .history_filters = "first:x", .resume_step = -1};
+    hs_run_options o = {
+        .dir = dir, .provenance = &p, .layer = layer, .layers = LAYERS, .history_filters = "first:x", .resume_step = -1};
     hs_run *run = NULL;
     assert_int_equal(hs_run_open(&o, &run), HS_EUSAGE);
     o.history_filters = "first:2";
@@ -322,8 +327,14 @@ static void no_leaks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_come_back), cmocka_unit_test(statistics), cmocka_unit_test(resume_cuts), cmocka_unit_test(resumed_values),
-        cmocka_unit_test(flushing_costs_no_room), cmocka_unit_test(equal_runs_equal_bytes), cmocka_unit_test(refused), cmocka_unit_test(predictions),
+        cmocka_unit_test(rows_come_back),
+        cmocka_unit_test(statistics),
+        cmocka_unit_test(resume_cuts),
+        cmocka_unit_test(resumed_values),
+        cmocka_unit_test(flushing_costs_no_room),
+        cmocka_unit_test(equal_runs_equal_bytes),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(predictions),
         cmocka_unit_test(no_leaks),
     };
     if (hs_store_start() != HS_OK)

@@ -1,4 +1,5 @@
-/* t_store_sample.c - no test: writes one file of each kind into a directory, for the tests in Python. Every number is a plain formula there, too.
+/* t_store_sample.c - no test: writes one file of each kind into a directory, for the tests in Python. Every number is a plain
+ * formula there, too.
  *
  *   t_store_sample DIR      DIR/run.h5 (resumed once), DIR/ckpt/step-00000010.h5 (float) and -20.h5 (double), DIR/predictions.h5
  *   t_store_sample check F  prints what `halfspec check` would; exit 0 if it finds nothing, 65 otherwise
@@ -49,25 +50,50 @@ static void spectrum_at(int l, int64_t step, double *coords)
 static hs_provenance provenance(void)
 {
     static const char *const host[] = {"n1", "n2"};
-    return (hs_provenance){.version = "0.1.0", .commit = "abc", .argv = "halfspec train", .config_text = "net = C4k3 # comment\nseed = 1\n",
-                           .config_json = "{}", .build = "gcc", .libraries = "HDF5", .dataset = "synthetic", .dataset_digest = "00", .precision = "fp32",
-                           .device = "cpu", .notation = "C4k3 R C6k4x5 \xc3\xa9 F10", .slurm_job = "", .hosts = host, .world_size = 2, .seed = 7,
+    return (hs_provenance){.version = "0.1.0",
+                           .commit = "abc",
+                           .argv = "halfspec train",
+                           .config_text = "net = C4k3 # comment\nseed = 1\n",
+                           .config_json = "{}",
+                           .build = "gcc",
+                           .libraries = "HDF5",
+                           .dataset = "synthetic",
+                           .dataset_digest = "00",
+                           .precision = "fp32",
+                           .device = "cpu",
+                           .notation = "C4k3 R C6k4x5 \xc3\xa9 F10",
+                           .slurm_job = "",
+                           .hosts = host,
+                           .world_size = 2,
+                           .seed = 7,
                            .date = "2026-01-01T00:00:00Z"};
 }
 
-/* ---- run.h5 ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- run.h5 ---------------------------------------------------------------------------------------------------------------- */
 
 static void run_steps(const char *dir, int64_t resume, int64_t first, int64_t last)
 {
     static double c[MOST], g[MOST];
     hs_provenance p = provenance();
-    hs_run_options o = {.dir = dir, .provenance = &p, .layer = layer, .layers = LAYERS, .history_filters = "first:5", .resume_step = resume};
+    hs_run_options o = {
+        .dir = dir, .provenance = &p, .layer = layer, .layers = LAYERS, .history_filters = "first:5", .resume_step = resume};
     hs_run *run = NULL;
     TRY(hs_run_open(&o, &run));
     for (int64_t s = first; s <= last; s++) {
         double d = (double)s;
-        hs_train_row t = {.step = s, .epoch = d / 10, .loss = 2.3 * exp(-d / 20), .loss_data = 2.2 * exp(-d / 20), .accuracy = 0.5, .lr = 1e-3, .elapsed = d};
-        hs_eval_row e = {.step = s, .epoch = s / 10, .loss = 2.4 * exp(-d / 20), .error_top1 = 0.9 * exp(-d / 30), .error_top5 = 0.1, .elapsed = d};
+        hs_train_row t = {.step = s,
+                          .epoch = d / 10,
+                          .loss = 2.3 * exp(-d / 20),
+                          .loss_data = 2.2 * exp(-d / 20),
+                          .accuracy = 0.5,
+                          .lr = 1e-3,
+                          .elapsed = d};
+        hs_eval_row e = {.step = s,
+                         .epoch = s / 10,
+                         .loss = 2.4 * exp(-d / 20),
+                         .error_top1 = 0.9 * exp(-d / 30),
+                         .error_top5 = 0.1,
+                         .elapsed = d};
         if (s > 0)
             TRY(hs_run_train(run, &t));
         if (s % 10 != 0)
@@ -85,7 +111,7 @@ static void run_steps(const char *dir, int64_t resume, int64_t first, int64_t la
     TRY(hs_run_close(&run));
 }
 
-/* ---- checkpoints -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- checkpoints ----------------------------------------------------------------------------------------------------------- */
 
 /* Spectral coordinates in slab order are those of the filters; taps likewise: the callback only moves them. */
 static hs_status show(void *context, const hs_param *p, const double *coords, double *spectrum)
@@ -117,13 +143,52 @@ static void checkpoint(const char *dir, hs_real real, int64_t step)
 {
     static double slab[1024], moment[1024], coords[MOST];
     hs_param p[3] = {
-        {.layer = "conv1", .name = "weight", .role = HS_ROLE_FILTER, .offset = 0, .count = 36, .out = 4, .in = 1, .kh = 3, .kw = 3, .arm = HS_ARM_SPECTRAL, .coords = 9},
-        {.layer = "conv2", .name = "weight", .role = HS_ROLE_FILTER, .offset = 36, .count = 360, .out = 6, .in = 3, .kh = 4, .kw = 5, .arm = HS_ARM_SPATIAL, .coords = 20},
-        {.layer = "fc1", .name = "weight", .role = HS_ROLE_DENSE, .offset = 396, .count = 110, .out = 10, .in = 11, .kh = 1, .kw = 1, .coords = 1},
+        {.layer = "conv1",
+         .name = "weight",
+         .role = HS_ROLE_FILTER,
+         .offset = 0,
+         .count = 36,
+         .out = 4,
+         .in = 1,
+         .kh = 3,
+         .kw = 3,
+         .arm = HS_ARM_SPECTRAL,
+         .coords = 9},
+        {.layer = "conv2",
+         .name = "weight",
+         .role = HS_ROLE_FILTER,
+         .offset = 36,
+         .count = 360,
+         .out = 6,
+         .in = 3,
+         .kh = 4,
+         .kw = 5,
+         .arm = HS_ARM_SPATIAL,
+         .coords = 20},
+        {.layer = "fc1",
+         .name = "weight",
+         .role = HS_ROLE_DENSE,
+         .offset = 396,
+         .count = 110,
+         .out = 10,
+         .in = 11,
+         .kh = 1,
+         .kw = 1,
+         .coords = 1},
     };
     hs_provenance from = provenance();
-    hs_checkpoint ck = {.real = real, .param = p, .params = 3, .parameters = {"", slab, 506}, .moment = {{"m", moment, 506}}, .moments = 1, .optimizer = "momentum",
-                        .notation = from.notation, .in = {28, 28, 1}, .classes = 10, .spectrum = show, .state = {.step = step, .best_error = 0.25}};
+    hs_checkpoint ck = {.real = real,
+                        .param = p,
+                        .params = 3,
+                        .parameters = {"", slab, 506},
+                        .moment = {{"m", moment, 506}},
+                        .moments = 1,
+                        .optimizer = "momentum",
+                        .notation = from.notation,
+                        .in = {28, 28, 1},
+                        .classes = 10,
+                        .spectrum = show,
+                        .state = {.step = step, .best_error = 0.25}};
     for (int l = 0; l < 2; l++) {
         spectrum_at(l, step, coords);
         for (int o = 0; o < p[l].out; o++)

@@ -28,7 +28,7 @@ void hs_finding_recorded(hs_check *check, const char *where)
     hs_fail_clear();
 }
 
-/* ---- the walk --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the walk -------------------------------------------------------------------------------------------------------------- */
 
 static void walk(hs_check *check, hid_t group, const char *where, int depth);
 
@@ -101,7 +101,7 @@ static void walk(hs_check *check, hid_t group, const char *where, int depth)
         hs_check_nxdata(check, group, where);
 }
 
-/* ---- a file --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- a file ---------------------------------------------------------------------------------------------------------------- */
 
 static hs_status open_checked(const char *path, hid_t *file)
 {

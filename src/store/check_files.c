@@ -17,7 +17,7 @@ static bool open_group(hs_check *check, hid_t parent, const char *name, hid_t *g
     return false;
 }
 
-/* ---- run.h5 ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- run.h5 ---------------------------------------------------------------------------------------------------------------- */
 
 /* `step` must grow, and every other data set whose first axis grows must have as many rows: HDF5's scales say which. */
 static void check_steps(hs_check *check, hid_t group, const char *where)
@@ -32,7 +32,8 @@ static void check_steps(hs_check *check, hid_t group, const char *where)
     else
         for (size_t i = 1; i < s.count; i++)
             if (step[i] <= step[i - 1]) {
-                hs_finding(check, where, "steps do not grow at row %zu (%lld after %lld)", i, (long long)step[i], (long long)step[i - 1]);
+                hs_finding(check, where, "steps do not grow at row %zu (%lld after %lld)", i, (long long)step[i],
+                           (long long)step[i - 1]);
                 break;
             }
     hs_free(step);
@@ -73,9 +74,10 @@ void hs_check_run(hs_check *check)
     }
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- checkpoints ----------------------------------------------------------------------------------------------------------- */
 
-/* Where coordinates are the half spectrum itself, both must say the same, to the last bit: COORDS [q][t], HALF [q][kh][kw/2+1][2]. */
+/* Where coordinates are the half spectrum itself, both must say the same, to the last bit: COORDS [q][t], HALF
+ * [q][kh][kw/2+1][2]. */
 static bool same_filters(int kh, int kw, size_t pairs, hs_h5_type type, const double *coords, const double *half)
 {
     size_t taps = (size_t)kh * (size_t)kw, size = 2 * (size_t)kh * (size_t)(kw / 2 + 1);
@@ -96,14 +98,17 @@ static void compare_filters(hs_check *check, hid_t group, const char *where)
     hid_t weight = -1, coordinates = -1;
     int32_t kernel[2];
     double *half = NULL, *coords = NULL;
-    if (hs_h5_get(group, "kernel", HS_H5_I32, 2, kernel) != HS_OK || hs_h5_open_data(group, "weight", SIZE_MAX / 32, &weight, &w) != HS_OK ||
+    if (hs_h5_get(group, "kernel", HS_H5_I32, 2, kernel) != HS_OK ||
+        hs_h5_open_data(group, "weight", SIZE_MAX / 32, &weight, &w) != HS_OK ||
         hs_h5_open_data(group, "coordinates", SIZE_MAX / 32, &coordinates, &c) != HS_OK)
         hs_finding_recorded(check, where);
     else if (w.rank != 4 || c.rank != 3 || w.dim[0] != c.dim[0] || w.dim[1] != c.dim[1] || w.dim[2] != (hsize_t)kernel[0] ||
              w.dim[3] != (hsize_t)kernel[1] / 2 + 1 || c.dim[2] != w.dim[2] * (hsize_t)kernel[1])
         hs_finding(check, where, "weight and coordinates are not of the same filters");
-    else if (hs_calloc(w.count + 1, 2 * sizeof *half, "weight", &half) != HS_OK || hs_calloc(c.count + 1, sizeof *coords, "coordinates", &coords) != HS_OK ||
-             hs_h5_read(group, "weight", HS_H5_C128, 4, w.dim, half) != HS_OK || hs_h5_read(group, "coordinates", HS_H5_F64, 3, c.dim, coords) != HS_OK)
+    else if (hs_calloc(w.count + 1, 2 * sizeof *half, "weight", &half) != HS_OK ||
+             hs_calloc(c.count + 1, sizeof *coords, "coordinates", &coords) != HS_OK ||
+             hs_h5_read(group, "weight", HS_H5_C128, 4, w.dim, half) != HS_OK ||
+             hs_h5_read(group, "coordinates", HS_H5_F64, 3, c.dim, coords) != HS_OK)
         hs_finding_recorded(check, where);
     else if (!same_filters(kernel[0], kernel[1], (size_t)(c.dim[0] * c.dim[1]), w.type, coords, half))
         hs_finding(check, where, "weight is not the half spectrum of its coordinates");

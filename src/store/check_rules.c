@@ -11,7 +11,7 @@
 
 static const size_t block_bytes = (size_t)64 << 20;
 
-/* ---- data sets -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- data sets ------------------------------------------------------------------------------------------------------------- */
 
 static bool is_text(hid_t data)
 {
@@ -46,7 +46,8 @@ static bool reads_whole(hid_t data, const hs_h5_shape *s)
         memcpy(count, s->dim, sizeof count);
         count[0] = s->dim[0] - at < rows ? s->dim[0] - at : rows;
         memory = H5Screate_simple(s->rank, count, NULL);
-        good = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 && H5Dread(data, type, memory, space, H5P_DEFAULT, buffer) >= 0;
+        good = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+               H5Dread(data, type, memory, space, H5P_DEFAULT, buffer) >= 0;
         hs_h5_drop(memory);
     }
     hs_h5_drop(space);
@@ -84,7 +85,8 @@ static void check_scales(hs_check *check, hid_t data, int rank, const hsize_t *d
 static void check_seal(hs_check *check, hid_t group, const char *name, const hs_h5_shape *s, const char *where)
 {
     char *all = NULL;
-    if (hs_calloc(s->count + 1, s->bytes, name, &all) != HS_OK || (s->count && hs_h5_read(group, name, s->type, s->rank, s->dim, all) != HS_OK) ||
+    if (hs_calloc(s->count + 1, s->bytes, name, &all) != HS_OK ||
+        (s->count && hs_h5_read(group, name, s->type, s->rank, s->dim, all) != HS_OK) ||
         hs_h5_check_seal(group, name, all, s->count * s->bytes) != HS_OK)
         hs_finding_recorded(check, where);
     hs_free(all);
@@ -130,7 +132,7 @@ void hs_check_data(hs_check *check, hid_t group, const char *name, const char *w
     hs_h5_drop(data);
 }
 
-/* ---- half spectra --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- half spectra ---------------------------------------------------------------------------------------------------------- */
 
 void hs_check_hermitian(hs_check *check, hid_t group, const char *name, const char *where)
 {
@@ -138,11 +140,12 @@ void hs_check_hermitian(hs_check *check, hid_t group, const char *name, const ch
     hs_h5_shape s;
     hid_t data = -1;
     double *half = NULL, worst = 0.0;
-    if (hs_h5_open_data(group, name, SIZE_MAX / 32, &data, &s) != HS_OK || hs_h5_get(group, "kernel", HS_H5_I32, 2, kernel) != HS_OK ||
-        hs_calloc(s.count, 2 * sizeof *half, name, &half) != HS_OK ||
+    if (hs_h5_open_data(group, name, SIZE_MAX / 32, &data, &s) != HS_OK ||
+        hs_h5_get(group, "kernel", HS_H5_I32, 2, kernel) != HS_OK || hs_calloc(s.count, 2 * sizeof *half, name, &half) != HS_OK ||
         (s.count && hs_h5_read(group, name, HS_H5_C128, s.rank, s.dim, half) != HS_OK)) {
         hs_finding_recorded(check, where);
-    } else if (s.rank < 2 || kernel[0] < 1 || kernel[1] < 1 || s.dim[s.rank - 2] != (hsize_t)kernel[0] || s.dim[s.rank - 1] != (hsize_t)kernel[1] / 2 + 1) {
+    } else if (s.rank < 2 || kernel[0] < 1 || kernel[1] < 1 || s.dim[s.rank - 2] != (hsize_t)kernel[0] ||
+               s.dim[s.rank - 1] != (hsize_t)kernel[1] / 2 + 1) {
         hs_finding(check, where, "its last two axes are not ky, kx of a %dx%d half spectrum", kernel[0], kernel[1]);
     } else {
         size_t size = (size_t)kernel[0] * (size_t)(kernel[1] / 2 + 1);
@@ -157,7 +160,7 @@ void hs_check_hermitian(hs_check *check, hid_t group, const char *name, const ch
     hs_h5_drop(data);
 }
 
-/* ---- NXdata ------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- NXdata ---------------------------------------------------------------------------------------------------------------- */
 
 /* Extents of child NAME, links included; rank -1 if there is none. */
 static int child_extent(hid_t group, const char *name, hsize_t dim[HS_H5_RANK])
@@ -179,7 +182,8 @@ static int child_extent(hid_t group, const char *name, hsize_t dim[HS_H5_RANK])
 }
 
 /* Calls EACH for every text of an array attribute; false if there is no such attribute. */
-static bool each_text(hid_t group, const char *attribute, void (*each)(void *context, int i, const char *text), void *context, int *count)
+static bool each_text(hid_t group, const char *attribute, void (*each)(void *context, int i, const char *text), void *context,
+                      int *count)
 {
     char *text[16] = {NULL};
     if (!hs_h5_has(group, attribute))

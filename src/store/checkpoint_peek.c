@@ -27,7 +27,8 @@ static hs_status read_head(hid_t group, hs_checkpoint_head *head)
     HS_TRY(hs_h5_get(group, "input_shape", HS_H5_I32, 3, shape));
     HS_TRY(hs_h5_get(group, "classes", HS_H5_I32, 0, &classes));
     if (shape[0] < 1 || shape[1] < 1 || shape[2] < 1 || classes < 1)
-        return hs_fail(HS_EINPUT, "the checkpoint's input shape %dx%dx%d with %d classes cannot be", shape[0], shape[1], shape[2], classes);
+        return hs_fail(HS_EINPUT, "the checkpoint's input shape %dx%dx%d with %d classes cannot be", shape[0], shape[1], shape[2],
+                       classes);
     head->in = (hs_shape){shape[0], shape[1], shape[2]};
     head->classes = classes;
     return HS_OK;
@@ -59,7 +60,7 @@ hs_status hs_checkpoint_peek(const char *path, hs_checkpoint_head *head)
     return st;
 }
 
-/* ---- one filter bank -------------------------------------------------------------------------------------------------------------------- */
+/* ---- one filter bank ------------------------------------------------------------------------------------------------------- */
 
 typedef struct bank {
     hs_arm arm;
@@ -78,8 +79,9 @@ static hs_status describe(hid_t group, const char *path, const char *layer, bank
     hs_free(arm);
     HS_TRY(hs_h5_open_data(group, "coordinates", (size_t)1 << 36, &data, &shape));
     hs_h5_drop(data);
-    if (!known || shape.rank != 3 || kernel[0] < 1 || kernel[1] < 1 || kernel[0] > SIDE_LIMIT || kernel[1] > SIDE_LIMIT || shape.dim[0] > INT32_MAX ||
-        shape.dim[1] > INT32_MAX || shape.dim[2] != (hsize_t)hs_arm_coords(b->arm, kernel[0], kernel[1]))
+    if (!known || shape.rank != 3 || kernel[0] < 1 || kernel[1] < 1 || kernel[0] > SIDE_LIMIT || kernel[1] > SIDE_LIMIT ||
+        shape.dim[0] > INT32_MAX || shape.dim[1] > INT32_MAX ||
+        shape.dim[2] != (hsize_t)hs_arm_coords(b->arm, kernel[0], kernel[1]))
         return hs_fail(HS_EINPUT, "%s: layer %s does not describe a filter bank that this program knows", path, layer);
     b->out = (int)shape.dim[0];
     b->in = (int)shape.dim[1];
@@ -91,7 +93,8 @@ static hs_status describe(hid_t group, const char *path, const char *layer, bank
 /* Spatial and spectral coordinates are exact and need no detour; other arms are read as the file shows them, in its precision. */
 static hs_status read_shown(hid_t group, const bank *b, double *shown)
 {
-    hsize_t dim[4] = {(hsize_t)b->out, (hsize_t)b->in, (hsize_t)b->kh, (hsize_t)b->kw}, exact[3] = {dim[0], dim[1], dim[2] * dim[3]};
+    hsize_t dim[4] = {(hsize_t)b->out, (hsize_t)b->in, (hsize_t)b->kh, (hsize_t)b->kw},
+            exact[3] = {dim[0], dim[1], dim[2] * dim[3]};
     if (b->arm == HS_ARM_SPATIAL || b->arm == HS_ARM_SPECTRAL)
         return hs_h5_read(group, "coordinates", HS_H5_F64, 3, exact, shown);
     if (!hs_layout_is_spectral(b->arm))
@@ -102,7 +105,8 @@ static hs_status read_shown(hid_t group, const bank *b, double *shown)
 
 static hs_status to_spectrum(const bank *b, const double *shown, double *spectrum)
 {
-    size_t pairs = (size_t)b->out * (size_t)b->in, taps = (size_t)b->kh * (size_t)b->kw, half = 2 * (size_t)b->kh * (size_t)(b->kw / 2 + 1);
+    size_t pairs = (size_t)b->out * (size_t)b->in, taps = (size_t)b->kh * (size_t)b->kw,
+           half = 2 * (size_t)b->kh * (size_t)(b->kw / 2 + 1);
     double *scratch = NULL;
     if (b->arm == HS_ARM_SPECTRAL) {
         memcpy(spectrum, shown, pairs * taps * sizeof *spectrum);
@@ -120,7 +124,8 @@ static hs_status to_spectrum(const bank *b, const double *shown, double *spectru
 
 static hs_status read_bank(hid_t group, const bank *b, double **spectrum)
 {
-    size_t pairs = (size_t)b->out * (size_t)b->in, taps = (size_t)b->kh * (size_t)b->kw, half = 2 * (size_t)b->kh * (size_t)(b->kw / 2 + 1);
+    size_t pairs = (size_t)b->out * (size_t)b->in, taps = (size_t)b->kh * (size_t)b->kw,
+           half = 2 * (size_t)b->kh * (size_t)(b->kw / 2 + 1);
     double *shown = NULL, *found = NULL;
     hs_status st;
     HS_TRY_GOTO(st, hs_calloc(pairs * half, sizeof *shown, "filters", &shown), done);

@@ -12,7 +12,7 @@
 
 static const size_t file_limit = (size_t)1 << 36;
 
-/* ---- opening -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------------------------------------- */
 
 static hs_status compare_digest(const char *path, const hs_manifest_row *row, const char *data, size_t bytes)
 {
@@ -69,7 +69,7 @@ hs_status hs_checkpoint_open(const char *path, hid_t *file)
     return st;
 }
 
-/* ---- finding ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- finding --------------------------------------------------------------------------------------------------------------- */
 
 /* Text that grows line by line; NULL until the first. */
 static hs_status add_line(char **text, const char *format, ...)
@@ -163,9 +163,10 @@ hs_status hs_checkpoint_find(const char *dir, char *path, size_t capacity, char 
     return st;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------------------------------------- */
 
-/* COUNT numbers at DATA from FROM bytes each to TO bytes each, in place; DATA has room for either. Through memcpy: the two types may not alias. */
+/* COUNT numbers at DATA from FROM bytes each to TO bytes each, in place; DATA has room for either. Through memcpy: the two types
+ * may not alias. */
 static void convert(char *data, size_t count, hs_real from, hs_real to)
 {
     if (from == to)
@@ -226,11 +227,13 @@ static hs_status check_filter(hid_t group, const hs_param *p)
         st = hs_h5_get_word(group, "embed", 32, &embed);
     hs_h5_path(group, path, sizeof path);
     if (st == HS_OK && (kernel[0] != p->kh || kernel[1] != p->kw))
-        st = hs_fail(HS_EINPUT, "%s: layer %s has %dx%d filters, this network has %dx%d", path, p->layer, kernel[0], kernel[1], p->kh, p->kw);
+        st = hs_fail(HS_EINPUT, "%s: layer %s has %dx%d filters, this network has %dx%d", path, p->layer, kernel[0], kernel[1],
+                     p->kh, p->kw);
     else if (st == HS_OK && strcmp(arm, want) != 0)
         st = hs_fail(HS_EINPUT, "%s: layer %s was trained with param = %s, this network has param = %s", path, p->layer, arm, want);
     else if (st == HS_OK && strcmp(embed, want_embed) != 0)
-        st = hs_fail(HS_EINPUT, "%s: layer %s was trained with embed = %s, this network has embed = %s", path, p->layer, embed, want_embed);
+        st = hs_fail(HS_EINPUT, "%s: layer %s was trained with embed = %s, this network has embed = %s", path, p->layer, embed,
+                     want_embed);
     hs_free(arm);
     hs_free(embed);
     return st;
@@ -263,7 +266,8 @@ static hs_status check_layers(hid_t model, const hs_checkpoint *ck)
         for (int p = 0; p < ck->params && !known; p++)
             known = strcmp(name, ck->param[p].layer) == 0;
         if (!known)
-            return hs_fail(HS_EINPUT, "%s: it has a layer %s, which this network has not", hs_h5_path(model, path, sizeof path), name);
+            return hs_fail(HS_EINPUT, "%s: it has a layer %s, which this network has not", hs_h5_path(model, path, sizeof path),
+                           name);
     }
     return HS_OK;
 }
@@ -312,7 +316,8 @@ static hs_status check_optimizer(hid_t state, const hs_checkpoint *ck)
     else if (slots != ck->moments)
         st = hs_fail(HS_EINPUT, "%s: holds %d moments per parameter, this optimizer has %d", path, slots, ck->moments);
     else if (real != (int32_t)ck->real)
-        st = hs_fail(HS_EINPUT, "%s: numbers of %d bytes, this backend computes with %d: choose the device it was trained on", path, real, (int)ck->real);
+        st = hs_fail(HS_EINPUT, "%s: numbers of %d bytes, this backend computes with %d: choose the device it was trained on",
+                     path, real, (int)ck->real);
     hs_free(name);
     return st;
 }

@@ -1,11 +1,10 @@
 /* checkpoint_write.c - a whole training state as one file.
  *
- *   /state                      attributes: hs_state by name; notation, optimizer, config, ... as fixed-length words for our own reader
- *   /model/<layer>/weight       filters for people: half spectrum {r,i}[O,I,kh,kw/2+1] (unitary, as numpy.fft.rfft2 orders it) or taps [O,I,kh,kw]
- *   /model/<layer>/coordinates  the same filters as the optimizer holds them [O,I,T]: what is read back, bit for bit
- *   /model/<layer>/<name>       dense weight [O,I], bias, gamma, beta, mean, var
- *   /optimizer/<layer>/<name>_m moments, in coordinates
- * Numbers are float32, or float64 where the backend computes in double. */
+ *   /state                      attributes: hs_state by name; notation, optimizer, config, ... as fixed-length words for our own
+ * reader /model/<layer>/weight       filters for people: half spectrum {r,i}[O,I,kh,kw/2+1] (unitary, as numpy.fft.rfft2 orders
+ * it) or taps [O,I,kh,kw] /model/<layer>/coordinates  the same filters as the optimizer holds them [O,I,T]: what is read back,
+ * bit for bit /model/<layer>/<name>       dense weight [O,I], bias, gamma, beta, mean, var /optimizer/<layer>/<name>_m moments,
+ * in coordinates Numbers are float32, or float64 where the backend computes in double. */
 #include "config.h"
 
 #include <stdio.h>
@@ -15,7 +14,7 @@
 #include "hs_spectrum.h"
 #include "parts.h"
 
-/* ---- axes ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- axes ------------------------------------------------------------------------------------------------------------------ */
 
 /* Make the scale NAME of COUNT entries in GROUP unless it is there; VALUES as hs_h5_make_axis. */
 static hs_status need_axis(hid_t group, const char *name, hsize_t count, const int32_t *values)
@@ -44,7 +43,7 @@ static hs_status need_axes(hid_t group, const hs_param *p)
     return p->role == HS_ROLE_FILTER ? need_axis(group, "coordinate", (hsize_t)p->coords, NULL) : HS_OK;
 }
 
-/* ---- one parameter as a slab holds it ------------------------------------------------------------------------------------------------- */
+/* ---- one parameter as a slab holds it -------------------------------------------------------------------------------------- */
 
 static hs_status write_range(hid_t group, const hs_param *p, hs_real real, const char *name, const void *slab)
 {
@@ -67,7 +66,7 @@ static hs_status write_range(hid_t group, const hs_param *p, hs_real real, const
     return st;
 }
 
-/* ---- filters for people ------------------------------------------------------------------------------------------------------------------ */
+/* ---- filters for people ---------------------------------------------------------------------------------------------------- */
 
 /* COORDS [coord][in][out] in double of filter P from the slab, in the backend's numbers. */
 static void widen(const hs_checkpoint *ck, const hs_param *p, double *coords)
@@ -81,7 +80,8 @@ static void widen(const hs_checkpoint *ck, const hs_param *p, double *coords)
 /* SPECTRUM [q][kh*kw] to half spectra [q][kh][kw/2+1][2] or planes [q][kh*kw], as the arm's files show them. */
 static hs_status shown_filters(const hs_param *p, const double *spectrum, double *shown)
 {
-    size_t pairs = (size_t)p->out * (size_t)p->in, taps = (size_t)p->kh * (size_t)p->kw, half = 2 * (size_t)p->kh * (size_t)(p->kw / 2 + 1);
+    size_t pairs = (size_t)p->out * (size_t)p->in, taps = (size_t)p->kh * (size_t)p->kw,
+           half = 2 * (size_t)p->kh * (size_t)(p->kw / 2 + 1);
     double *scratch = NULL;
     HS_TRY(hs_calloc(half, sizeof *scratch, "half spectrum", &scratch));
     for (size_t q = 0; q < pairs; q++)
@@ -156,7 +156,7 @@ done:
     return st;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------------------------------------- */
 
 /* Group of a layer, made when its first parameter comes. */
 static hs_status layer_group(hid_t parent, const char *layer, hid_t *group)
@@ -235,7 +235,8 @@ done:
     return st;
 }
 
-static hs_status build_image(const char *path, const hs_checkpoint *ck, const hs_provenance *provenance, char **image, size_t *bytes)
+static hs_status build_image(const char *path, const hs_checkpoint *ck, const hs_provenance *provenance, char **image,
+                             size_t *bytes)
 {
     hid_t file = -1;
     hs_status st;
@@ -249,7 +250,7 @@ done:
     return st;
 }
 
-/* ---- onto the disk: new file, MANIFEST, and only then away with the old ---------------------------------------------------------------------- */
+/* ---- onto the disk: new file, MANIFEST, and only then away with the old ---------------------------------------------------- */
 
 /* Files that MANIFEST no longer lists. Failing to remove one harms nobody: the next save tries again. */
 static void remove_unlisted(const char *folder, const hs_manifest *manifest)
@@ -293,7 +294,8 @@ static hs_status place(const char *folder, const char *image, const hs_manifest_
     return st;
 }
 
-hs_status hs_checkpoint_write(const char *dir, const hs_checkpoint *checkpoint, const hs_provenance *provenance, int keep, bool best, double error)
+hs_status hs_checkpoint_write(const char *dir, const hs_checkpoint *checkpoint, const hs_provenance *provenance, int keep,
+                              bool best, double error)
 {
     char folder[4096], path[4200], *image = NULL;
     hs_manifest_row row = {.step = checkpoint->state.step, .error = error, .best = best};

@@ -3,7 +3,7 @@
 
 #include "parts.h"
 
-/* ---- state ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- state ----------------------------------------------------------------------------------------------------------------- */
 
 /* Both directions go through this one list, so that a field cannot be forgotten on one side. COUNT 0: a scalar. */
 static const struct state_field {
@@ -48,7 +48,7 @@ hs_status hs_state_read(hid_t group, hs_state *state)
     return HS_OK;
 }
 
-/* ---- order ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- order ----------------------------------------------------------------------------------------------------------------- */
 
 bool hs_layout_is_spectral(hs_arm arm)
 {
@@ -72,8 +72,8 @@ int hs_layout_dims(const hs_param *param, hsize_t dim[HS_H5_RANK])
     return 1;
 }
 
-/* What is [coord][in][out] in the slab is [out][in][coord] in the file; a dense weight is the case of one coordinate. SLAB_TO_FILE tells the
- * direction. Inlined with a SIZE that the compiler knows, memcpy is one load or store. */
+/* What is [coord][in][out] in the slab is [out][in][coord] in the file; a dense weight is the case of one coordinate.
+ * SLAB_TO_FILE tells the direction. Inlined with a SIZE that the compiler knows, memcpy is one load or store. */
 static inline void transpose(size_t out, size_t in, size_t coords, size_t size, char *slab, char *file, bool slab_to_file)
 {
     for (size_t o = 0; o < out; o++)

@@ -11,7 +11,7 @@
 /* Most that one file of ours may take on reading: a guard against nonsense, far above any real checkpoint. */
 static const size_t file_limit = (size_t)1 << 36;
 
-/* ---- errors ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- errors ---------------------------------------------------------------------------------------------------------------- */
 
 /* The one piece of process-wide state here: HDF5 itself is one per process. */
 static pthread_mutex_t lock;
@@ -77,8 +77,8 @@ hs_status hs_h5_fail_at(const char *file, int line, hid_t where, const char *cal
         H5Fclose(id);
     }
     int room = (int)strcspn(call, "\n");
-    return hs_fail_at(file, line, intent & H5F_ACC_RDWR ? HS_EIO : HS_EINPUT, "%s: HDF5 call %.*s failed: %s", path, room > 120 ? 120 : room, call,
-                      reason);
+    return hs_fail_at(file, line, intent & H5F_ACC_RDWR ? HS_EIO : HS_EINPUT, "%s: HDF5 call %.*s failed: %s", path,
+                      room > 120 ? 120 : room, call, reason);
 }
 
 void hs_h5_drop(hid_t id)
@@ -97,9 +97,10 @@ void hs_h5_drop(hid_t id)
     }
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------------------------------------- */
 
-/* Core driver without a backing file. Old formats are written (EARLIEST) so that old tools can read, nothing newer than 1.10 ever. */
+/* Core driver without a backing file. Old formats are written (EARLIEST) so that old tools can read, nothing newer than 1.10
+ * ever. */
 static hs_status memory_access(hid_t *fapl)
 {
     hid_t id = H5Pcreate(H5P_FILE_ACCESS);
@@ -216,8 +217,8 @@ hs_status hs_h5_signature(hid_t file, char kind[64])
     if (found != 3)
         return hs_fail(HS_EINPUT, "%s: the root attribute `signature` cannot be read", path);
     if (major > HS_H5_MAJOR)
-        return hs_fail(HS_EINPUT, "%s: format version %d.%d is newer than %d.%d, which this program knows: use a newer halfspec", path, major, minor,
-                       HS_H5_MAJOR, HS_H5_MINOR);
+        return hs_fail(HS_EINPUT, "%s: format version %d.%d is newer than %d.%d, which this program knows: use a newer halfspec",
+                       path, major, minor, HS_H5_MAJOR, HS_H5_MINOR);
     return HS_OK;
 }
 
@@ -226,16 +227,18 @@ hs_status hs_h5_expect(hid_t file, const char *kind)
     char found[64], path[512];
     HS_TRY(hs_h5_signature(file, found));
     if (strcmp(found, kind) != 0)
-        return hs_fail(HS_EINPUT, "%s: this is a %s file, a %s file is wanted here", hs_h5_path(file, path, sizeof path), found, kind);
+        return hs_fail(HS_EINPUT, "%s: this is a %s file, a %s file is wanted here", hs_h5_path(file, path, sizeof path), found,
+                       kind);
     return HS_OK;
 }
 
-/* ---- types ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------------------------------------------------------- */
 
 size_t hs_h5_type_bytes(hs_h5_type type)
 {
-    static const size_t bytes[HS_H5_TYPES] = {[HS_H5_U8] = 1,  [HS_H5_I32] = 4,  [HS_H5_I64] = 8,   [HS_H5_U64] = 8,     [HS_H5_F32] = 4,
-                                              [HS_H5_F64] = 8, [HS_H5_C64] = 8,  [HS_H5_C128] = 16, [HS_H5_TEXT] = 16};
+    static const size_t bytes[HS_H5_TYPES] = {
+        [HS_H5_U8] = 1,  [HS_H5_I32] = 4, [HS_H5_I64] = 8,   [HS_H5_U64] = 8,  [HS_H5_F32] = 4,
+        [HS_H5_F64] = 8, [HS_H5_C64] = 8, [HS_H5_C128] = 16, [HS_H5_TEXT] = 16};
     return bytes[type];
 }
 

@@ -1,8 +1,8 @@
 /* h5.h - private to src/store: the few HDF5 idioms that every file of ours uses, each with its errors turned into hs_fail.
  *
- * Conventions: a function that opens something returns it through its last argument; every hid_t has one owner who closes it (hs_h5_drop takes -1).
- * Files are opened with close degree STRONG, so that a file that goes away takes forgotten objects with it. Writers work on files in memory
- * (core driver, backing store off); what reaches the disk goes through hs_file_replace. */
+ * Conventions: a function that opens something returns it through its last argument; every hid_t has one owner who closes it
+ * (hs_h5_drop takes -1). Files are opened with close degree STRONG, so that a file that goes away takes forgotten objects with
+ * it. Writers work on files in memory (core driver, backing store off); what reaches the disk goes through hs_file_replace. */
 #ifndef HS_STORE_H5_H
 #define HS_STORE_H5_H
 
@@ -12,10 +12,10 @@
 #include "hs_status.h"
 #include "hs_types.h"
 
-/* ---- errors ------------------------------------------------------------------------------------------------------------------ */
+/* ---- errors ---------------------------------------------------------------------------------------------------------------- */
 
-/* Record that CALL failed on the file that holds object WHERE (-1: none), with HDF5's innermost reason. HS_EINPUT if the file was opened for
- * reading, else HS_EIO. */
+/* Record that CALL failed on the file that holds object WHERE (-1: none), with HDF5's innermost reason. HS_EINPUT if the file was
+ * opened for reading, else HS_EIO. */
 hs_status hs_h5_fail_at(const char *file, int line, hid_t where, const char *call);
 #define H5_TRY(where, call)                                                  \
     do {                                                                     \
@@ -30,18 +30,19 @@ hs_status hs_h5_fail_at(const char *file, int line, hid_t where, const char *cal
         }                                                                    \
     } while (0)
 
-/* HDF5 may be built without thread safety, and the prefetch thread reads data sets while rank 0 writes: every public call of this room that touches
- * HDF5 holds this lock (recursive) while it does. Also silences HDF5 in the calling thread. */
+/* HDF5 may be built without thread safety, and the prefetch thread reads data sets while rank 0 writes: every public call of this
+ * room that touches HDF5 holds this lock (recursive) while it does. Also silences HDF5 in the calling thread. */
 void hs_h5_lock(void);
 void hs_h5_unlock(void);
 void hs_h5_quiet(void);   /* this thread: HDF5 prints no error stacks of its own */
 void hs_h5_drop(hid_t id); /* close whatever ID is; negative is fine */
 const char *hs_h5_path(hid_t object, char *path, size_t capacity); /* name of the file that holds OBJECT */
 
-/* ---- files ------------------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------------------------------------- */
 
-/* What files, groups and data sets of ours have in common at creation: no times (equal contents give equal bytes), attributes in order and, with the
- * LINKS of a group, in the object's header: headers carry checksums, the heaps that HDF5 would move them to do not. */
+/* What files, groups and data sets of ours have in common at creation: no times (equal contents give equal bytes), attributes in
+ * order and, with the LINKS of a group, in the object's header: headers carry checksums, the heaps that HDF5 would move them to
+ * do not. */
 hs_status hs_h5_creation(hid_t plist, bool links);
 /* A new file in memory, named PATH in messages, with the root attributes of FORMAT ("halfspec-run"). */
 hs_status hs_h5_create(const char *path, const char *format, hid_t *file);
@@ -57,12 +58,20 @@ hs_status hs_h5_expect(hid_t file, const char *kind);
 
 enum { HS_H5_MAJOR = 1, HS_H5_MINOR = 0 };
 
-/* ---- types: the ones that our files use, little-endian on disk ------------------------------------------------------------------ */
+/* ---- types: the ones that our files use, little-endian on disk ------------------------------------------------------------- */
 
 typedef enum hs_h5_type {
-    HS_H5_SAME, HS_H5_U8, HS_H5_I32, HS_H5_I64, HS_H5_U64, HS_H5_F32, HS_H5_F64,
-    HS_H5_C64, HS_H5_C128,       /* {r, i}: what h5py makes of complex64 and complex128 */
-    HS_H5_TEXT,                  /* UTF-8 of variable length, char * in memory; written for people, never read back by us (netCDF-C crashes on fixed length) */
+    HS_H5_SAME,
+    HS_H5_U8,
+    HS_H5_I32,
+    HS_H5_I64,
+    HS_H5_U64,
+    HS_H5_F32,
+    HS_H5_F64,
+    HS_H5_C64,
+    HS_H5_C128, /* {r, i}: what h5py makes of complex64 and complex128 */
+    HS_H5_TEXT, /* UTF-8 of variable length, char * in memory; written for people, never read back by us (netCDF-C crashes on
+                   fixed length) */
     HS_H5_TYPES
 } hs_h5_type;
 size_t hs_h5_type_bytes(hs_h5_type type);
@@ -72,9 +81,10 @@ static inline hs_h5_type hs_h5_real(hs_real real)
     return real == HS_F64 ? HS_H5_F64 : HS_H5_F32;
 }
 
-/* ---- attributes ---------------------------------------------------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------------------------------------------------------ */
 
-hs_status hs_h5_set_text(hid_t object, const char *name, const char *text);  /* variable length, UTF-8: a str in h5py; NULL counts as "" */
+hs_status hs_h5_set_text(hid_t object, const char *name,
+                         const char *text); /* variable length, UTF-8: a str in h5py; NULL counts as "" */
 hs_status hs_h5_set_texts(hid_t object, const char *name, const char *const *text, int count);
 hs_status hs_h5_set_word(hid_t object, const char *name, const char *text);  /* fixed length: what our own readers read back */
 hs_status hs_h5_set(hid_t object, const char *name, hs_h5_type type, int count, const void *value); /* count 0: a scalar */
@@ -88,7 +98,7 @@ hs_status hs_h5_get_word(hid_t object, const char *name, size_t limit, char **te
 /* A text of either kind, for info and check only. */
 hs_status hs_h5_get_text(hid_t object, const char *name, size_t limit, char **text);
 
-/* ---- groups, scales, data sets ---------------------------------------------------------------------------------------------------- */
+/* ---- groups, scales, data sets --------------------------------------------------------------------------------------------- */
 
 hs_status hs_h5_make_group(hid_t parent, const char *name, hid_t *group);
 
@@ -113,13 +123,14 @@ hs_status hs_h5_make_axis(hid_t group, const char *name, hsize_t count, const in
 hs_status hs_h5_append(hid_t group, const char *name, hs_h5_type from, hsize_t rows, const void *data);
 hs_status hs_h5_cut(hid_t group, const char *name, hsize_t rows); /* keep the first ROWS */
 
-/* ---- reading through the whitelist -------------------------------------------------------------------------------------------------- */
+/* ---- reading through the whitelist ----------------------------------------------------------------------------------------- */
 
 /* One path component at a time: NAME must be a hard link in PARENT to a group. */
 hs_status hs_h5_open_group(hid_t parent, const char *name, hid_t *group);
 bool hs_h5_is_hard(hid_t parent, const char *name); /* a hard link of this name is there */
 
-/* What a data set is, after everything about it was found acceptable: hard link, plain storage, known filters, plain numbers, sane sizes. */
+/* What a data set is, after everything about it was found acceptable: hard link, plain storage, known filters, plain numbers,
+ * sane sizes. */
 typedef struct hs_h5_shape {
     int rank;
     hsize_t dim[HS_H5_RANK];
@@ -130,13 +141,13 @@ typedef struct hs_h5_shape {
 } hs_h5_shape;
 /* LIMIT: most bytes that all elements may take in memory at 8 bytes a number. */
 hs_status hs_h5_open_data(hid_t group, const char *name, size_t limit, hid_t *data, hs_h5_shape *shape);
-/* Read all of it as TYPE into OUT, which has room. Extents must be DIM [rank], and every chunk must be there with its checksum on: the index of chunks
- * has no checksum, and a chunk that a flipped bit hides may read as zeros. */
+/* Read all of it as TYPE into OUT, which has room. Extents must be DIM [rank], and every chunk must be there with its checksum
+ * on: the index of chunks has no checksum, and a chunk that a flipped bit hides may read as zeros. */
 hs_status hs_h5_read(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim, void *out);
 /* The same for files that others wrote: chunks never written are theirs to leave out. */
 hs_status hs_h5_read_foreign(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim, void *out);
-/* A data set's own hash (attribute hash64) over its elements as they lie in memory in the file's type; headers, where attributes lie, have checksums.
- * It closes what Fletcher32 leaves open: damage to the index of chunks. */
+/* A data set's own hash (attribute hash64) over its elements as they lie in memory in the file's type; headers, where attributes
+ * lie, have checksums. It closes what Fletcher32 leaves open: damage to the index of chunks. */
 hs_status hs_h5_seal(hid_t group, const char *name, const void *data, size_t bytes);
 hs_status hs_h5_check_seal(hid_t group, const char *name, const void *data, size_t bytes);
 /* Is every chunk of DATA stored, filtered as the rest? */

@@ -5,7 +5,7 @@
 
 #include "h5.h"
 
-/* ---- writing -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------------------------------------- */
 
 /* Replaces an attribute of the same name: resumed runs say some things anew. COUNT 0: a scalar. */
 static hs_status write_attribute(hid_t object, const char *name, hid_t file_type, hid_t memory_type, int count, const void *value)
@@ -77,7 +77,7 @@ hs_status hs_h5_set_f64(hid_t object, const char *name, double value)
     return hs_h5_set(object, name, HS_H5_F64, 0, &value);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------------------------- */
 
 bool hs_h5_has(hid_t object, const char *name)
 {
@@ -98,7 +98,8 @@ static int64_t attribute_extent(hid_t attribute)
     hid_t space = H5Aget_space(attribute);
     if (H5Sget_simple_extent_type(space) == H5S_SCALAR)
         extent = 0;
-    else if (H5Sget_simple_extent_ndims(space) == 1 && H5Sget_simple_extent_dims(space, &dim, NULL) == 1 && dim > 0 && dim < (1u << 30))
+    else if (H5Sget_simple_extent_ndims(space) == 1 && H5Sget_simple_extent_dims(space, &dim, NULL) == 1 && dim > 0 &&
+             dim < (1u << 30))
         extent = (int64_t)dim;
     hs_h5_drop(space);
     return extent;

@@ -19,7 +19,7 @@ done:
     return st;
 }
 
-/* ---- creation ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- creation -------------------------------------------------------------------------------------------------------------- */
 
 /* Rows of axis AXIS in one chunk, so that the chunk, the later axes whole, has about chunk_bytes; parts of equal size. */
 static hsize_t balanced_rows(const hs_h5_spec *spec, int axis)
@@ -136,7 +136,7 @@ hs_status hs_h5_make_axis(hid_t group, const char *name, hsize_t count, const in
     return st;
 }
 
-/* ---- growing and cutting ------------------------------------------------------------------------------------------------------------------- */
+/* ---- growing and cutting --------------------------------------------------------------------------------------------------- */
 
 static hs_status extent(hid_t group, hid_t data, int *rank, hsize_t dim[HS_H5_RANK])
 {

@@ -1,5 +1,6 @@
-/* h5read.c - reading through the whitelist. A file from elsewhere may hold links into other files, storage outside itself, filters that load code
- * and extents that ask for all memory; nothing of that is followed: everything about an object is asked before its data are touched. */
+/* h5read.c - reading through the whitelist. A file from elsewhere may hold links into other files, storage outside itself,
+ * filters that load code and extents that ask for all memory; nothing of that is followed: everything about an object is asked
+ * before its data are touched. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +13,8 @@ bool hs_h5_is_hard(hid_t parent, const char *name)
     H5L_info_t info;
     if (strchr(name, '/') || !name[0] || strcmp(name, ".") == 0)
         return false;
-    return H5Lexists(parent, name, H5P_DEFAULT) > 0 && H5Lget_info(parent, name, &info, H5P_DEFAULT) >= 0 && info.type == H5L_TYPE_HARD;
+    return H5Lexists(parent, name, H5P_DEFAULT) > 0 && H5Lget_info(parent, name, &info, H5P_DEFAULT) >= 0 &&
+           info.type == H5L_TYPE_HARD;
 }
 
 static hs_status refuse(hid_t where, const char *name, const char *why)
@@ -25,7 +27,9 @@ static hs_status refuse(hid_t where, const char *name, const char *why)
 static hs_status open_object(hid_t parent, const char *name, H5I_type_t kind, hid_t *object)
 {
     if (!hs_h5_is_hard(parent, name))
-        return refuse(parent, name, H5Lexists(parent, name, H5P_DEFAULT) > 0 ? "is a link to somewhere else; only plain objects are read" : "is missing");
+        return refuse(parent, name,
+                      H5Lexists(parent, name, H5P_DEFAULT) > 0 ? "is a link to somewhere else; only plain objects are read" :
+                                                                 "is missing");
     hid_t id = H5Oopen(parent, name, H5P_DEFAULT);
     H5_TRY(parent, id);
     if (H5Iget_type(id) != kind) {
@@ -41,7 +45,7 @@ hs_status hs_h5_open_group(hid_t parent, const char *name, hid_t *group)
     return open_object(parent, name, H5I_GROUP, group);
 }
 
-/* ---- storage ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- storage --------------------------------------------------------------------------------------------------------------- */
 
 static bool filters_known(hid_t plist)
 {
@@ -90,7 +94,7 @@ static hs_status check_storage(hid_t data, const char *name, const hs_h5_shape *
     return why ? refuse(data, name, why) : HS_OK;
 }
 
-/* ---- types and extents -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- types and extents ----------------------------------------------------------------------------------------------------- */
 
 static bool same_type(hid_t stored, hs_h5_type type)
 {
@@ -117,7 +121,8 @@ static hs_status check_type(hid_t data, const char *name, hs_h5_shape *shape)
     bool plain = (kind == H5T_INTEGER || kind == H5T_FLOAT) && shape->bytes >= 1 && shape->bytes <= 8;
     H5Tclose(stored);
     if (committed || (!plain && shape->type == HS_H5_SAME))
-        return refuse(data, name, "has a type that is not read: integers and floats of 1 to 8 bytes are, and {r, i} pairs of floats");
+        return refuse(data, name,
+                      "has a type that is not read: integers and floats of 1 to 8 bytes are, and {r, i} pairs of floats");
     return HS_OK;
 }
 
@@ -127,7 +132,8 @@ static hs_status check_extent(hid_t data, const char *name, size_t limit, hs_h5_
     H5_TRY(data, space);
     bool simple = H5Sget_simple_extent_type(space) == H5S_SIMPLE;
     shape->rank = simple ? H5Sget_simple_extent_ndims(space) : 0;
-    bool ranked = shape->rank >= 1 && shape->rank <= HS_H5_RANK && H5Sget_simple_extent_dims(space, shape->dim, NULL) == shape->rank;
+    bool ranked =
+        shape->rank >= 1 && shape->rank <= HS_H5_RANK && H5Sget_simple_extent_dims(space, shape->dim, NULL) == shape->rank;
     H5Sclose(space);
     if (!ranked)
         return refuse(data, name, "has no axis, or more than five");
@@ -169,7 +175,7 @@ static void extent_text(int rank, const hsize_t *dim, char *text, size_t capacit
         snprintf(text + used, capacity - used, "]");
 }
 
-/* ---- completeness ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- completeness ---------------------------------------------------------------------------------------------------------- */
 
 #if H5_VERSION_GE(1, 10, 5)
 /* Asked chunk by chunk only of the first so many: HDF5 searches from the start each time. */
@@ -246,7 +252,7 @@ hs_status hs_h5_check_seal(hid_t group, const char *name, const void *data, size
     return st;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------------------------------------- */
 
 static hs_status read_all(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim, bool ours, void *out)
 {
@@ -258,7 +264,8 @@ static hs_status read_all(hid_t group, const char *name, hs_h5_type type, int ra
         char found[128], wanted[128], path[512];
         extent_text(shape.rank, shape.dim, found, sizeof found);
         extent_text(rank, dim, wanted, sizeof wanted);
-        st = hs_fail(HS_EINPUT, "%s: `%s` is %s in the file, %s is wanted", hs_h5_path(group, path, sizeof path), name, found, wanted);
+        st = hs_fail(HS_EINPUT, "%s: `%s` is %s in the file, %s is wanted", hs_h5_path(group, path, sizeof path), name, found,
+                     wanted);
         goto done;
     }
     if (ours && !hs_h5_is_complete(data, &shape)) {

@@ -2,8 +2,9 @@
  *
  * Names looked for, first found wins: training part  images + labels, train_images + train_labels, train/images + train/labels;
  *                                     test part      test_images + test_labels, test/images + test/labels.
- * Images are uint8 or floats [N,H,W,C] ([N,H,W]: one channel), labels integers [N]. The number of classes is the root's attribute `classes`, else the
- * largest label of both parts plus one. Labels are read and checked when the set is opened; images are read by ranges, through HDF5's chunk cache. */
+ * Images are uint8 or floats [N,H,W,C] ([N,H,W]: one channel), labels integers [N]. The number of classes is the root's attribute
+ * `classes`, else the largest label of both parts plus one. Labels are read and checked when the set is opened; images are read
+ * by ranges, through HDF5's chunk cache. */
 #include "config.h"
 
 #include <math.h>
@@ -27,12 +28,13 @@ typedef struct h5set {
     size_t rows;
 } h5set;
 
-/* ---- finding the parts --------------------------------------------------------------------------------------------------------------------- */
+/* ---- finding the parts ----------------------------------------------------------------------------------------------------- */
 
 typedef struct place {
     const char *group, *images, *labels;
 } place;
-static const place train_place[] = {{NULL, "images", "labels"}, {NULL, "train_images", "train_labels"}, {"train", "images", "labels"}};
+static const place train_place[] = {
+    {NULL, "images", "labels"}, {NULL, "train_images", "train_labels"}, {"train", "images", "labels"}};
 static const place test_place[] = {{NULL, "test_images", "test_labels"}, {"test", "images", "labels"}};
 
 /* Opens the group of the first place that holds images; *FOUND is NULL if there is none. */
@@ -59,7 +61,7 @@ static hs_status find_part(hid_t file, bool test, const place **found, hid_t *gr
     return HS_OK;
 }
 
-/* ---- labels ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- labels ---------------------------------------------------------------------------------------------------------------- */
 
 static hs_status read_labels(const char *path, hid_t group, const char *name, int32_t **labels, size_t *count, int32_t *largest)
 {
@@ -78,7 +80,8 @@ static hs_status read_labels(const char *path, hid_t group, const char *name, in
         HS_TRY_GOTO(st, hs_h5_read_foreign(group, name, HS_H5_I64, 1, shape.dim, wide), done);
     for (size_t i = 0; i < shape.count; i++) {
         if (wide[i] < 0 || wide[i] >= CLASSES_MAX) {
-            st = hs_fail(HS_EINPUT, "%s: `%s`[%zu] is %lld; labels must lie in 0 .. %d", path, name, i, (long long)wide[i], CLASSES_MAX - 1);
+            st = hs_fail(HS_EINPUT, "%s: `%s`[%zu] is %lld; labels must lie in 0 .. %d", path, name, i, (long long)wide[i],
+                         CLASSES_MAX - 1);
             goto done;
         }
         narrow[i] = (int32_t)wide[i];
@@ -116,7 +119,8 @@ static hs_status count_classes(const char *path, hid_t file, bool test, int32_t 
     if (hs_h5_has(file, "classes")) {
         HS_TRY(hs_h5_get(file, "classes", HS_H5_I64, 0, &told));
         if (told <= largest || told > CLASSES_MAX)
-            return hs_fail(HS_EINPUT, "%s: attribute `classes` is %lld, but the largest label is %d", path, (long long)told, (int)largest);
+            return hs_fail(HS_EINPUT, "%s: attribute `classes` is %lld, but the largest label is %d", path, (long long)told,
+                           (int)largest);
         *classes = (int)told;
     } else {
         *classes = largest + 1;
@@ -124,7 +128,7 @@ static hs_status count_classes(const char *path, hid_t file, bool test, int32_t 
     return HS_OK;
 }
 
-/* ---- images -------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- images ---------------------------------------------------------------------------------------------------------------- */
 
 static hs_status open_images(const char *path, hid_t group, const place *p, size_t labels, h5set *set)
 {
@@ -136,7 +140,8 @@ static hs_status open_images(const char *path, hid_t group, const place *p, size
     hsize_t channels = s.rank == 4 ? s.dim[3] : 1;
     if (s.dim[0] != labels)
         return hs_fail(HS_EINPUT, "%s: %llu images, but %zu labels", path, (unsigned long long)s.dim[0], labels);
-    if (s.dim[0] == 0 || s.dim[1] == 0 || s.dim[2] == 0 || channels == 0 || s.dim[1] > 65535 || s.dim[2] > 65535 || channels > 65535)
+    if (s.dim[0] == 0 || s.dim[1] == 0 || s.dim[2] == 0 || channels == 0 || s.dim[1] > 65535 || s.dim[2] > 65535 ||
+        channels > 65535)
         return hs_fail(HS_EINPUT, "%s: `%s` has an empty axis or one longer than 65535", path, p->images);
     set->rank = s.rank;
     set->base.count = (int64_t)s.dim[0];
@@ -169,7 +174,8 @@ static hs_status check_finite(const h5set *set, int64_t first, size_t rows)
     size_t sample = hs_shape_count(set->base.shape);
     for (size_t i = 0; !set->base.bytes && i < rows * sample; i++)
         if (!isfinite(set->staging[i]))
-            return hs_fail(HS_EINPUT, "%s: image %lld holds a value that is not finite", set->base.source, (long long)first + (long long)(i / sample));
+            return hs_fail(HS_EINPUT, "%s: image %lld holds a value that is not finite", set->base.source,
+                           (long long)first + (long long)(i / sample));
     return HS_OK;
 }
 
@@ -234,9 +240,10 @@ static void h5set_close(hs_dataset *base)
     hs_free(set);
 }
 
-/* ---- opening ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------------------------------------- */
 
-/* SHA-256 of the file; of a file beyond 1 GiB: of its size and 4096 blocks of 64 KiB spread evenly over it, as hashing would hold up every start. */
+/* SHA-256 of the file; of a file beyond 1 GiB: of its size and 4096 blocks of 64 KiB spread evenly over it, as hashing would hold
+ * up every start. */
 static hs_status digest_file(const char *path, char hex[65])
 {
     static const size_t block = (size_t)64 << 10;

@@ -1,8 +1,8 @@
 /* history.c - /history/<layer>: what filters did over time. One snapshot appends one row to every data set.
  *
- * half_spectrum holds the filters themselves, as numpy.fft.rfft2(taps, norm="ortho") would give them; the rest are statistics of ALL filters of
- * the layer. Moduli are |X| of the unitary transform over the implied full spectrum, so that a mirrored bin counts twice: they do not depend on
- * where a filter is centred. */
+ * half_spectrum holds the filters themselves, as numpy.fft.rfft2(taps, norm="ortho") would give them; the rest are statistics of
+ * ALL filters of the layer. Moduli are |X| of the unitary transform over the implied full spectrum, so that a mirrored bin counts
+ * twice: they do not depend on where a filter is centred. */
 #include "config.h"
 
 #include <math.h>
@@ -45,17 +45,24 @@ hs_mosaic hs_mosaic_of(const hs_run_layer *layer)
     return m;
 }
 
-/* ---- creation ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- creation -------------------------------------------------------------------------------------------------------------- */
 
-static const char *const scalar_name[] = {"hoyer", "gini", "frac_small", "l1_spectral", "l1_spatial", "l2", "grad_norm", "update_ratio"};
-static const char *const scalar_text[] = {"Hoyer sparsity of |X|", "Gini index of |X|", "share of |X| below 1 % of the largest",
-                                          "sum of |X| over the full spectrum", "sum of |taps|", "norm of the filters", "norm of the gradient",
+static const char *const scalar_name[] = {"hoyer",      "gini", "frac_small", "l1_spectral",
+                                          "l1_spatial", "l2",   "grad_norm",  "update_ratio"};
+static const char *const scalar_text[] = {"Hoyer sparsity of |X|",
+                                          "Gini index of |X|",
+                                          "share of |X| below 1 % of the largest",
+                                          "sum of |X| over the full spectrum",
+                                          "sum of |taps|",
+                                          "norm of the filters",
+                                          "norm of the gradient",
                                           "norm of the update / norm of the filters"};
 static const char *const ring_name[] = {"radial_power", "grad_radial_power", "update_radial_power", "momentum_radial_power"};
 static const char *const ring_text[] = {"power of the filters by |k|", "power of the gradient by |k|", "power of the update by |k|",
                                         "power of the momentum by |k|"};
 static const char *const hist_name[] = {"hist_spectral", "hist_spatial", "hist_momentum"};
-static const char *const hist_text[] = {"number of |X| by log10", "number of |taps| by log10", "number of |momentum| in the spectrum by log10"};
+static const char *const hist_text[] = {"number of |X| by log10", "number of |taps| by log10",
+                                        "number of |momentum| in the spectrum by log10"};
 enum { SCALARS = 8, RINGS = 4, HISTS = 3 };
 
 /* numpy.fft.fftfreq(n) * n, shifted by numpy.fft.fftshift if CENTRED. */
@@ -73,7 +80,13 @@ static hs_status frequency_axis(hid_t group, const char *name, int n, bool centr
 static hs_status log_axis(hid_t group)
 {
     float centre[64];
-    hs_h5_spec spec = {.name = "log10_abs", .type = HS_H5_F32, .rank = 1, .dim = {64}, .is_scale = true, .units = "1", .long_name = "log10 of the magnitude"};
+    hs_h5_spec spec = {.name = "log10_abs",
+                       .type = HS_H5_F32,
+                       .rank = 1,
+                       .dim = {64},
+                       .is_scale = true,
+                       .units = "1",
+                       .long_name = "log10 of the magnitude"};
     for (int i = 0; i < 64; i++) /* 64 equal bins over [-8, 2] */
         centre[i] = (float)(-8.0 + 10.0 * (i + 0.5) / 64.0);
     return hs_h5_make(group, &spec, HS_H5_SAME, centre);
@@ -82,7 +95,14 @@ static hs_status log_axis(hid_t group)
 static hs_status make_axes(hid_t group, const hs_run_layer *l, int filters)
 {
     hs_mosaic m = hs_mosaic_of(l);
-    hs_h5_spec step = {.name = "step", .type = HS_H5_I64, .rank = 1, .grows = true, .chunk_rows = 256, .is_scale = true, .units = "1", .long_name = "step"};
+    hs_h5_spec step = {.name = "step",
+                       .type = HS_H5_I64,
+                       .rank = 1,
+                       .grows = true,
+                       .chunk_rows = 256,
+                       .is_scale = true,
+                       .units = "1",
+                       .long_name = "step"};
     HS_TRY(hs_h5_make(group, &step, HS_H5_SAME, NULL));
     if (filters > 0) {
         HS_TRY(hs_h5_make_axis(group, "out_channel", (hsize_t)filters, NULL));
@@ -98,9 +118,17 @@ static hs_status make_axes(hid_t group, const hs_run_layer *l, int filters)
 }
 
 /* An array over (step, axis...) whose chunk is one snapshot. */
-static hs_status make_array(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim, const char *const *scale, const char *text)
+static hs_status make_array(hid_t group, const char *name, hs_h5_type type, int rank, const hsize_t *dim,
+                            const char *const *scale, const char *text)
 {
-    hs_h5_spec spec = {.name = name, .type = type, .rank = rank, .grows = true, .chunk_rows = 1, .packed = true, .units = "1", .long_name = text};
+    hs_h5_spec spec = {.name = name,
+                       .type = type,
+                       .rank = rank,
+                       .grows = true,
+                       .chunk_rows = 1,
+                       .packed = true,
+                       .units = "1",
+                       .long_name = text};
     memcpy(spec.dim + 1, dim, (size_t)(rank - 1) * sizeof *dim);
     memcpy(spec.scale + 1, scale, (size_t)(rank - 1) * sizeof *scale);
     spec.scale[0] = "step";
@@ -116,7 +144,13 @@ static hs_status make_statistics(hid_t group, const hs_run_layer *l)
     for (int i = 0; i < HISTS; i++)
         HS_TRY(make_array(group, hist_name[i], HS_H5_I32, 2, &bins, &log10_abs, hist_text[i]));
     for (int i = 0; i < SCALARS; i++) {
-        hs_h5_spec spec = {.name = scalar_name[i], .type = HS_H5_F32, .rank = 1, .grows = true, .chunk_rows = 256, .scale = {"step"}, .units = "1",
+        hs_h5_spec spec = {.name = scalar_name[i],
+                           .type = HS_H5_F32,
+                           .rank = 1,
+                           .grows = true,
+                           .chunk_rows = 256,
+                           .scale = {"step"},
+                           .units = "1",
                            .long_name = scalar_text[i]};
         HS_TRY(hs_h5_make(group, &spec, HS_H5_SAME, NULL));
     }
@@ -172,7 +206,7 @@ done:
     return st;
 }
 
-/* ---- cutting ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- cutting --------------------------------------------------------------------------------------------------------------- */
 
 static hs_status cut_all(hid_t group, hsize_t rows)
 {

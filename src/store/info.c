@@ -11,7 +11,8 @@
 
 enum { TEXT_LIMIT = 1 << 20 };
 
-/* One line "name  value" of an attribute, if it is there and says something; control characters of a foreign text do not reach the terminal. */
+/* One line "name  value" of an attribute, if it is there and says something; control characters of a foreign text do not reach
+ * the terminal. */
 static void print_text(FILE *out, hid_t object, const char *attribute, const char *label)
 {
     char *text = NULL;
@@ -31,8 +32,9 @@ static hs_status print_provenance(FILE *out, hid_t file)
 {
     static const struct {
         const char *attribute, *label;
-    } line[] = {{"softwareVersion", "halfspec"}, {"git_commit", "commit"}, {"date", "date"},     {"notation", "network"},  {"dataset", "data"},
-                {"device", "device"},            {"precision", "precision"}, {"argv", "command"}, {"slurm_job_id", "slurm job"}};
+    } line[] = {{"softwareVersion", "halfspec"}, {"git_commit", "commit"}, {"date", "date"},
+                {"notation", "network"},         {"dataset", "data"},      {"device", "device"},
+                {"precision", "precision"},      {"argv", "command"},      {"slurm_job_id", "slurm job"}};
     hid_t group = -1;
     int32_t world = 0;
     uint64_t seed = 0;
@@ -51,7 +53,8 @@ static hs_status print_provenance(FILE *out, hid_t file)
 /* "float32 [16,1,25]" of every data set in GROUP that is no axis. */
 static hs_status print_data(FILE *out, hid_t group, const char *where)
 {
-    static const char *const type_name[HS_H5_TYPES] = {"number", "uint8", "int32", "int64", "uint64", "float32", "float64", "complex64", "complex128", "text"};
+    static const char *const type_name[HS_H5_TYPES] = {"number",  "uint8",   "int32",     "int64",      "uint64",
+                                                       "float32", "float64", "complex64", "complex128", "text"};
     H5G_info_t info;
     H5_TRY(group, H5Gget_info(group, &info));
     for (hsize_t i = 0; i < info.nlinks; i++) {
@@ -85,7 +88,8 @@ static hs_status print_groups(FILE *out, hid_t file, const char *name)
     H5_TRY_GOTO(st, file, H5Gget_info(parent, &info), done);
     for (hsize_t i = 0; i < info.nlinks && st == HS_OK; i++) {
         char child[128], where[300];
-        H5_TRY_GOTO(st, file, H5Lget_name_by_idx(parent, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, i, child, sizeof child, H5P_DEFAULT), done);
+        H5_TRY_GOTO(st, file,
+                    H5Lget_name_by_idx(parent, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, i, child, sizeof child, H5P_DEFAULT), done);
         HS_TRY_GOTO(st, hs_h5_open_group(parent, child, &group), done);
         snprintf(where, sizeof where, "%s/%s", name, child);
         st = print_data(out, group, where);
@@ -104,7 +108,8 @@ static hs_status print_checkpoint(FILE *out, hid_t file)
     hs_status st = hs_state_read(group, &state);
     if (st == HS_OK) {
         print_text(out, group, "optimizer", "optimizer");
-        fprintf(out, "%-12s step %" PRId64 ", epoch %" PRId64 ", %.0f s of training\n", "state", state.step, state.epoch, state.elapsed);
+        fprintf(out, "%-12s step %" PRId64 ", epoch %" PRId64 ", %.0f s of training\n", "state", state.step, state.epoch,
+                state.elapsed);
     }
     hs_h5_drop(group);
     HS_TRY(st);
@@ -151,8 +156,8 @@ static hs_status print_history(FILE *out, hid_t history, const char *layer)
         hs_h5_drop(data);
     }
     if (st == HS_OK)
-        fprintf(out, "%-12s %zu snapshots of %dx%d filters, half spectra of %llu out-channels\n", layer, steps.count, kernel[0], kernel[1],
-                (unsigned long long)spectra.dim[1]);
+        fprintf(out, "%-12s %zu snapshots of %dx%d filters, half spectra of %llu out-channels\n", layer, steps.count, kernel[0],
+                kernel[1], (unsigned long long)spectra.dim[1]);
     hs_h5_drop(group);
     return st;
 }
@@ -166,7 +171,8 @@ static hs_status print_histories(FILE *out, hid_t file)
     H5_TRY_GOTO(st, file, H5Gget_info(history, &info), done);
     for (hsize_t i = 0; i < info.nlinks && st == HS_OK; i++) {
         char layer[128];
-        H5_TRY_GOTO(st, file, H5Lget_name_by_idx(history, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, i, layer, sizeof layer, H5P_DEFAULT), done);
+        H5_TRY_GOTO(st, file,
+                    H5Lget_name_by_idx(history, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, i, layer, sizeof layer, H5P_DEFAULT), done);
         st = print_history(out, history, layer);
     }
 done:

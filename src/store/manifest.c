@@ -32,7 +32,7 @@ int64_t hs_checkpoint_step_of(const char *name)
     return strcmp(again, name) == 0 ? step : -1;
 }
 
-/* ---- reading and writing ------------------------------------------------------------------------------------------------------------- */
+/* ---- reading and writing --------------------------------------------------------------------------------------------------- */
 
 static bool parse_row(char *line, hs_manifest_row *row)
 {
@@ -89,8 +89,8 @@ hs_status hs_manifest_save(const char *folder, const hs_manifest *manifest)
     used = (size_t)snprintf(text, capacity, "%s", first_line);
     for (int i = 0; i < manifest->rows; i++) {
         const hs_manifest_row *r = &manifest->row[i];
-        used += (size_t)snprintf(text + used, capacity - used, "step-%08" PRId64 ".h5 bytes=%zu sha256=%s error=%.17g%s\n", r->step, r->bytes, r->sha256,
-                                 r->error, r->best ? " best" : "");
+        used += (size_t)snprintf(text + used, capacity - used, "step-%08" PRId64 ".h5 bytes=%zu sha256=%s error=%.17g%s\n",
+                                 r->step, r->bytes, r->sha256, r->error, r->best ? " best" : "");
     }
     snprintf(path, sizeof path, "%s/MANIFEST", folder);
     hs_status st = hs_file_replace(path, text, used);
@@ -98,7 +98,7 @@ hs_status hs_manifest_save(const char *folder, const hs_manifest *manifest)
     return st;
 }
 
-/* ---- which to keep ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- which to keep --------------------------------------------------------------------------------------------------------- */
 
 void hs_manifest_add(hs_manifest *manifest, const hs_manifest_row *row)
 {
@@ -130,7 +130,7 @@ const hs_manifest_row *hs_manifest_row_of(const hs_manifest *manifest, int64_t s
     return NULL;
 }
 
-/* ---- the folder ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the folder ------------------------------------------------------------------------------------------------------------ */
 
 static int ascending(const void *a, const void *b)
 {

@@ -12,7 +12,7 @@
 /* /provenance of any file. */
 hs_status hs_write_provenance(hid_t file, const hs_provenance *provenance);
 
-/* ---- checkpoint parts ------------------------------------------------------------------------------------------------------------- */
+/* ---- checkpoint parts ------------------------------------------------------------------------------------------------------ */
 
 /* Attributes of /state: every field of hs_state by name. */
 hs_status hs_state_write(hid_t group, const hs_state *state);
@@ -26,7 +26,7 @@ void hs_layout_from_file(const hs_param *param, size_t size, const void *file, v
 /* Does the file show this arm's filters as half spectra (else as taps)? */
 bool hs_layout_is_spectral(hs_arm arm);
 
-/* ---- MANIFEST ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- MANIFEST -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct hs_manifest_row {
     int64_t step;

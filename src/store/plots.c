@@ -1,5 +1,5 @@
-/* plots.c - /plots: NXdata groups of soft links, so that h5web, myHDF5, silx and NeXpy draw a run unaided. Signal and axes must be children of
- * the group and `signal` a single text; soft links count as children. */
+/* plots.c - /plots: NXdata groups of soft links, so that h5web, myHDF5, silx and NeXpy draw a run unaided. Signal and axes must
+ * be children of the group and `signal` a single text; soft links count as children. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +20,13 @@ static const plot run_plot[] = {
 };
 static const plot layer_plot[] = {
     {"%s_filters", "%s: filters in space", "/history/%s", "spatial_mosaic", {0}, {"step", "mosaic_y", "mosaic_x"}, NULL},
-    {"%s_energy", "%s: mean |X|^2", "/history/%s", "energy", {0}, {"step", "ky_centered", "kx"}, "{\"signal_scale_type\": \"log\"}"},
+    {"%s_energy",
+     "%s: mean |X|^2",
+     "/history/%s",
+     "energy",
+     {0},
+     {"step", "ky_centered", "kx"},
+     "{\"signal_scale_type\": \"log\"}"},
     {"%s_radial", "%s: power by |k|", "/history/%s", "radial_power", {0}, {"step", "radius"}, "{\"signal_scale_type\": \"log\"}"},
     {"%s_sparsity", "%s: sparsity", "/history/%s", "hoyer", {"gini", "frac_small"}, {"step"}, NULL},
 };

@@ -19,10 +19,21 @@ hs_status hs_write_provenance(hid_t file, const hs_provenance *p)
     HS_TRY(hs_h5_make_group(file, "provenance", &group));
     const struct {
         const char *name, *text;
-    } field[] = {{"software", "halfspec"},       {"softwareVersion", p->version}, {"git_commit", p->commit},       {"argv", p->argv},
-                 {"config_text", p->config_text}, {"config_json", p->config_json}, {"notation", p->notation},       {"date", p->date},
-                 {"device", p->device},          {"precision", p->precision},     {"build", p->build},             {"libraries", p->libraries},
-                 {"dataset", p->dataset},        {"dataset_sha256", p->dataset_digest}, {"slurm_job_id", p->slurm_job}};
+    } field[] = {{"software", "halfspec"},
+                 {"softwareVersion", p->version},
+                 {"git_commit", p->commit},
+                 {"argv", p->argv},
+                 {"config_text", p->config_text},
+                 {"config_json", p->config_json},
+                 {"notation", p->notation},
+                 {"date", p->date},
+                 {"device", p->device},
+                 {"precision", p->precision},
+                 {"build", p->build},
+                 {"libraries", p->libraries},
+                 {"dataset", p->dataset},
+                 {"dataset_sha256", p->dataset_digest},
+                 {"slurm_job_id", p->slurm_job}};
     for (size_t i = 0; i < sizeof field / sizeof field[0]; i++)
         HS_TRY_GOTO(st, hs_h5_set_text(group, field[i].name, field[i].text), done);
     int32_t world = p->world_size;

@@ -1,7 +1,9 @@
-/* run.c - run.h5: opened once, grown in memory, made visible whole at every flush. Resuming cuts what is newer than the checkpoint.
+/* run.c - run.h5: opened once, grown in memory, made visible whole at every flush. Resuming cuts what is newer than the
+ * checkpoint.
  *
- * The file lives in HDF5's core driver. Tables and scalars use chunks of a fixed size, so that rewriting a chunk that is not yet full takes its old
- * place; packed arrays write one chunk per snapshot and never touch it again: the file does not grow by being flushed. */
+ * The file lives in HDF5's core driver. Tables and scalars use chunks of a fixed size, so that rewriting a chunk that is not yet
+ * full takes its old place; packed arrays write one chunk per snapshot and never touch it again: the file does not grow by being
+ * flushed. */
 #include "config.h"
 
 #include <inttypes.h>
@@ -14,20 +16,26 @@
 #include "hs_spectrum.h"
 #include "run_parts.h"
 
-/* ---- segments: one row per start ------------------------------------------------------------------------------------------------------ */
+/* ---- segments: one row per start ------------------------------------------------------------------------------------------- */
 
 static hs_status make_segments(hid_t file)
 {
     static const struct {
         const char *name;
         hs_h5_type type;
-    } column[] = {{"segment", HS_H5_I32}, {"step", HS_H5_I64}, {"date", HS_H5_TEXT}, {"hosts", HS_H5_TEXT}, {"world_size", HS_H5_I32}};
+    } column[] = {
+        {"segment", HS_H5_I32}, {"step", HS_H5_I64}, {"date", HS_H5_TEXT}, {"hosts", HS_H5_TEXT}, {"world_size", HS_H5_I32}};
     hid_t provenance = -1, group = -1;
     hs_status st;
     HS_TRY(hs_h5_open_group(file, "provenance", &provenance));
     HS_TRY_GOTO(st, hs_h5_make_group(provenance, "segments", &group), done);
     for (size_t i = 0; i < sizeof column / sizeof column[0] && st == HS_OK; i++) {
-        hs_h5_spec spec = {.name = column[i].name, .type = column[i].type, .rank = 1, .grows = true, .chunk_rows = 16, .is_scale = i == 0,
+        hs_h5_spec spec = {.name = column[i].name,
+                           .type = column[i].type,
+                           .rank = 1,
+                           .grows = true,
+                           .chunk_rows = 16,
+                           .is_scale = i == 0,
                            .scale = {i == 0 ? NULL : column[0].name}};
         st = hs_h5_make(group, &spec, HS_H5_SAME, NULL);
     }
@@ -82,7 +90,7 @@ done:
     return st;
 }
 
-/* ---- a new file, or an old one cut back ---------------------------------------------------------------------------------------------------- */
+/* ---- a new file, or an old one cut back ------------------------------------------------------------------------------------ */
 
 static hs_status make_histories(hid_t file, const hs_run_options *o)
 {
@@ -143,7 +151,7 @@ fail:
     return st;
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------------------------------- */
 
 static size_t most_of(size_t a, size_t b)
 {
@@ -157,7 +165,8 @@ static hs_status allocate_scratch(const hs_run_options *o, hs_history_scratch *w
         const hs_run_layer *l = &o->layer[i];
         if (!l->filters)
             continue;
-        size_t pairs = (size_t)l->out_channels * (size_t)l->in_channels, row = 2 * (size_t)l->kernel_h * (size_t)(l->kernel_w / 2 + 1);
+        size_t pairs = (size_t)l->out_channels * (size_t)l->in_channels,
+               row = 2 * (size_t)l->kernel_h * (size_t)(l->kernel_w / 2 + 1);
         hs_mosaic m = hs_mosaic_of(l);
         numbers = most_of(numbers, pairs * (size_t)l->kernel_h * (size_t)l->kernel_w);
         half = most_of(half, pairs * row);
@@ -207,7 +216,7 @@ static void destroy(hs_run *run)
     hs_free(run);
 }
 
-/* ---- public ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- public ---------------------------------------------------------------------------------------------------------------- */
 
 static hs_status open_file(const hs_run_options *o, hs_run *run)
 {

@@ -15,7 +15,8 @@ typedef struct column {
 #define F64(row, field, units, text) {#field, HS_H5_F64, HS_H5_F64, offsetof(row, field), units, text}
 #define F32(row, field, units, text) {#field, HS_H5_F64, HS_H5_F32, offsetof(row, field), units, text}
 
-/* `step` comes first: it is the scale of all others. Units are never spelled out ("seconds" would make time spans of numbers in xarray). */
+/* `step` comes first: it is the scale of all others. Units are never spelled out ("seconds" would make time spans of numbers in
+ * xarray). */
 static const column train_column[] = {
     I64(hs_train_row, step, "1", "step"),
     F64(hs_train_row, epoch, "1", "epoch"),
@@ -44,7 +45,7 @@ enum {
     EVAL_COLUMNS = sizeof eval_column / sizeof eval_column[0]
 };
 
-/* ---- generic tables ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- generic tables -------------------------------------------------------------------------------------------------------- */
 
 static hs_status table_make(hid_t file, const char *name, const column *c, int columns)
 {
@@ -109,7 +110,7 @@ static hs_status table_cut(hid_t file, const char *name, const column *c, int co
     return st;
 }
 
-/* ---- the two tables ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the two tables -------------------------------------------------------------------------------------------------------- */
 
 hs_status hs_tables_make(hid_t file)
 {
@@ -133,7 +134,7 @@ hs_status hs_tables_cut(hid_t file, int64_t step)
     return table_cut(file, "eval", eval_column, EVAL_COLUMNS, step);
 }
 
-/* ---- /layers --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- /layers --------------------------------------------------------------------------------------------------------------- */
 
 static hs_status write_texts(hid_t group, const hs_run_layer *layer, int layers)
 {
@@ -165,8 +166,12 @@ static hs_status write_numbers(hid_t group, const hs_run_layer *layer, int layer
     hs_status st = HS_OK;
     for (size_t f = 0; f <= sizeof field / sizeof field[0] && st == HS_OK; f++) {
         bool last = f == sizeof field / sizeof field[0];
-        hs_h5_spec spec = {.name = last ? "n_params" : field[f].name, .type = last ? HS_H5_I64 : HS_H5_I32, .rank = 1, .dim = {(hsize_t)layers},
-                           .scale = {"index"}, .units = "1"};
+        hs_h5_spec spec = {.name = last ? "n_params" : field[f].name,
+                           .type = last ? HS_H5_I64 : HS_H5_I32,
+                           .rank = 1,
+                           .dim = {(hsize_t)layers},
+                           .scale = {"index"},
+                           .units = "1"};
         for (int i = 0; i < layers; i++)
             values[i] = last ? layer[i].params : *(const int *)((const char *)&layer[i] + field[f].offset);
         st = hs_h5_make(group, &spec, HS_H5_I64, values);

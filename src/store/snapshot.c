@@ -33,7 +33,8 @@ static double sum_of_magnitudes(const double *x, size_t count)
     return sum;
 }
 
-/* |X| of all bins of all filters, MODULI [pairs*taps]: a bin that stands for two gives its modulus twice. |X| = |coordinates| / sqrt2 there. */
+/* |X| of all bins of all filters, MODULI [pairs*taps]: a bin that stands for two gives its modulus twice. |X| = |coordinates| /
+ * sqrt2 there. */
 static void moduli_of(const hs_run_layer *l, const double *coords, double *moduli)
 {
     int bins = hs_bins_count(l->kernel_h, l->kernel_w);
@@ -54,7 +55,7 @@ static void moduli_of(const hs_run_layer *l, const double *coords, double *modul
     }
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------------------------------------ */
 
 static hs_status put_rings(hid_t group, const hs_run_layer *l, const char *name, const double *coords, double *rings)
 {
@@ -120,9 +121,10 @@ static hs_status put_filters(hid_t group, const hs_run_layer *l, const double *s
         return HS_OK;
     HS_TRY(hs_h5_open_data(group, "half_spectrum", SIZE_MAX / 32, &data, &shape));
     hs_h5_drop(data);
-    if (shape.rank != 5 || shape.dim[1] > (hsize_t)l->out_channels || shape.dim[2] != (hsize_t)l->in_channels || shape.dim[3] != (hsize_t)l->kernel_h ||
-        shape.dim[4] != (hsize_t)(l->kernel_w / 2 + 1))
-        return hs_fail(HS_EINPUT, "the history of %s in run.h5 is of another shape than this network: choose another `run`", l->name);
+    if (shape.rank != 5 || shape.dim[1] > (hsize_t)l->out_channels || shape.dim[2] != (hsize_t)l->in_channels ||
+        shape.dim[3] != (hsize_t)l->kernel_h || shape.dim[4] != (hsize_t)(l->kernel_w / 2 + 1))
+        return hs_fail(HS_EINPUT, "the history of %s in run.h5 is of another shape than this network: choose another `run`",
+                       l->name);
     for (size_t q = 0; q < (size_t)shape.dim[1] * (size_t)l->in_channels; q++)
         hs_coords_to_half(l->kernel_h, l->kernel_w, spectrum + q * taps, half + q * size);
     return hs_h5_append(group, "half_spectrum", HS_H5_C128, 1, half);
