@@ -151,8 +151,6 @@ hs_status hs_want_table(hs_net *net, size_t bytes, void **slot);                
 hs_status hs_want_saved(hs_net *net, const hs_node *node, size_t bytes, void **slot);       /* from forward to backward */
 hs_status hs_want_in_backward(hs_net *net, const hs_node *node, size_t bytes, void **slot); /* during backward only */
 void hs_want_scratch(hs_net *net, size_t bytes);                                          /* net->scratch has at least this much */
-/* Estimated seconds of moving so many bytes once. */
-double hs_cost_of_bytes(double bytes);
 
 /* ---- measure.c ----------------------------------------------------------------------------------------------------------------- */
 

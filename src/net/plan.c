@@ -30,7 +30,7 @@ size_t hs_plan_count(hs_shape shape, hs_domain domain)
 }
 
 /* 10 GB/s, a core's share of memory: for what backends give no cost of. */
-double hs_cost_of_bytes(double bytes)
+static double cost_of_bytes(double bytes)
 {
     return bytes * 1e-10;
 }
@@ -136,7 +136,7 @@ static double transform_cost(const hs_net *net, hs_shape shape, hs_domain from)
                           .norm = HS_POOL_UNITARY, .in = from, .out = from == HS_SPACE ? HS_SPECTRUM : HS_SPACE};
     if (ops->spectral_supports(net->device, &desc))
         return ops->spectral_cost(net->device, &desc);
-    return hs_cost_of_bytes(8.0 * (double)hs_shape_count(shape) * net->plan.capacity * net->backend->real);
+    return cost_of_bytes(8.0 * (double)hs_shape_count(shape) * net->plan.capacity * net->backend->real);
 }
 
 static hs_status measure_transform(const hs_net *net, hs_stream *s, int i, stage *stages)
