@@ -77,7 +77,7 @@ static const char *listing(const char *dir)
 static void retention(void **state)
 {
     (void)state;
-    char *dir = scratch_make(), stray[128];
+    char *dir = scratch_make(), stray[400];
     model *m = model_make(HS_F32, 10);
     assert_int_equal(found(dir, NULL), 0);
     save(dir, m, 10, 2, false);

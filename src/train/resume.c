@@ -71,7 +71,7 @@ static void take_state(hs_trainer *t)
 {
     t->elapsed_before = t->state.elapsed;
     t->plateau = (hs_plateau){.best = t->state.plateau_best, .bad = t->state.plateau_bad, .scale = t->state.plateau_scale};
-    t->start_step = t->saved_step = t->state.step;
+    t->start_step = t->state.step;
     t->resumed = true;
 }
 
@@ -92,9 +92,6 @@ static hs_status prepare_files(hs_trainer *t)
     const hs_config *c = t->world.config;
     char path[HS_TEXT_MAX + 16], *text = NULL;
     HS_TRY(hs_dir_make(c->run));
-    snprintf(path, sizeof path, "%s/ckpt", c->run);
-    hs_dir_sweep(c->run); /* a kill in the middle of a write leaves its temporary behind */
-    hs_dir_sweep(path);
     snprintf(path, sizeof path, "%s/config", c->run);
     HS_TRY(hs_config_print(c, true, &text));
     hs_status st = hs_file_replace(path, text, strlen(text));
