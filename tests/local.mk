@@ -22,6 +22,7 @@ include tests/train.mk
 include tests/cli.mk
 include tests/python.mk
 include tests/cuda.mk
+include tests/oracle.mk
 SH_LOG_DRIVER = $(LOG_DRIVER)
 PY_LOG_DRIVER = $(LOG_DRIVER)
 EXTRA_DIST += tests/run-tap tests/run-python tests/lib.sh tests/hs_tap.h
