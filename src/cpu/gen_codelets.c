@@ -358,7 +358,7 @@ int main(int argc, char **argv)
         write_real(n);
         write_adjoint(n);
     }
-    printf("static const hs_cpu_codelet codelets[] = {\n");
+    printf("const hs_cpu_codelet HS_CODELETS[] = {\n");
     for (int i = 1; i < argc; i++)
         printf("    {%s, %d, complex_%s, real_%s, adjoint_%s},\n", argv[i], PRUNED, argv[i], argv[i], argv[i]);
     printf("    {0, 0, NULL, NULL, NULL},\n};\n");

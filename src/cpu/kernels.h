@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codelet.h"
+
 enum {
     HS_CPU_PAD = 16,   /* floats in a 64-byte line: every padded channel count is a multiple */
     HS_CPU_PANEL = 48, /* widest panel of a product: 3 vectors of AVX-512, so that an 8 x 48 tile fills 24 of its 32 registers */
@@ -48,6 +50,7 @@ typedef struct hs_cpu_bin_adjoint {
     float *products;
     const float *ahead_x, *ahead_d; /* the same blocks of x (AHEAD_WIDTH columns) and d of the next bin, brought into L2 meanwhile */
     int ahead_width;
+    ptrdiff_t size; /* of one product; set by the kernel */
 } hs_cpu_bin_adjoint;
 
 /* Filter spectra of column v of a half spectrum; see conv_filter.c for the parity planes. R = floor(side/2) of each axis. */
@@ -64,18 +67,6 @@ typedef struct hs_cpu_step {
     bool nesterov;
 } hs_cpu_step;
 
-/* Straight-line transforms of one axis (gen_codelets.c), over rows of WIDTH channels; LEN: how many of an axis' inputs or outputs in space there
- * are, SIDE - PRUNED <= LEN <= SIDE. Unnormalised, forward sign. The inverse of the complex one is itself with re and im exchanged.
- *   complex  (xr, xi)[j], j < len -> scale (yr, yi)[k], k < to      real     x[j] -> re[v], v <= side/2; im[v], 0 < v < side/2 rounded up
- *   adjoint  of real: x[j] = sum_v re[v] cos(2 pi v j / side) - im[v] sin(..) + bias */
-typedef struct hs_cpu_codelet {
-    int side, pruned;
-    void (*complex)(int width, int len, const float *xr, const float *xi, ptrdiff_t ldx, float scale, int to, float *yr, float *yi, ptrdiff_t ldy,
-                    bool stream);
-    void (*real)(int width, int len, const float *x, ptrdiff_t ldx, float *re, float *im, ptrdiff_t ldv);
-    void (*adjoint)(int width, int len, const float *re, const float *im, ptrdiff_t ldv, const float *bias, float *x, ptrdiff_t ldx, bool stream);
-} hs_cpu_codelet;
-
 typedef struct hs_cpu_kernels {
     const char *name;
     const hs_cpu_codelet *codelets; /* ended by side 0; NULL: none */
@@ -86,7 +77,7 @@ typedef struct hs_cpu_kernels {
     void (*bin)(const hs_cpu_bin *b);
     /* The same transposed, for the gradient: products[0] = xs^T d, products[1] = xi^T diff, products[2] = xr^T sum, each [m][width] over ROWS. */
     void (*bin_adjoint)(const hs_cpu_bin_adjoint *b);
-    /* out = a + b, diff = a - b (either may be NULL), over rows of WIDTH floats. */
+    /* sum = a + b, diff = a - b (unless NULL), over rows of WIDTH floats. */
     void (*sums)(int rows, int width, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb, float *sum, float *diff, ptrdiff_t ldo);
 
     /* Discrete Fourier transforms, halves of a symmetric split (dft.c). Rows of WIDTH floats, row r of x at x + r*ldx:

@@ -2,7 +2,7 @@
 #if defined(__x86_64__)
 #pragma GCC target("avx2,fma")
 #include <immintrin.h>
-#define HS_CODELETS
+#define HS_CODELETS hs_cpu_codelets_avx2
 #define HS_LANES 8
 #define HS_KERNELS hs_cpu_kernels_avx2
 #define HS_KERNELS_NAME "avx2"

@@ -1,4 +1,5 @@
 /* kernels_plain.c - kernels for every processor: 4 lanes (SSE2, NEON, ..), 16 registers; and the choice among the tables. */
+#define HS_CODELETS NULL
 #define HS_LANES 4
 #define HS_KERNELS hs_cpu_kernels_plain
 #define HS_KERNELS_NAME "plain"

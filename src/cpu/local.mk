@@ -9,10 +9,10 @@ gen_codelets_LDADD = -lm
 codelet_sides = 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 40 42 44 45 48 50 54 56 60 64 66
 src/cpu/codelets.h: gen_codelets$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) src/cpu && ./gen_codelets$(EXEEXT) $(codelet_sides) > $@.tmp && mv $@.tmp $@
-src/cpu/libcpukernels_la-kernels_avx512.lo src/cpu/libcpukernels_la-kernels_avx2.lo: src/cpu/codelets.h
+src/cpu/libcpukernels_la-codelets_avx512.lo src/cpu/libcpukernels_la-codelets_avx2.lo: src/cpu/codelets.h
 CLEANFILES += src/cpu/codelets.h
-libcpukernels_la_SOURCES = src/cpu/kernels.h src/cpu/kernels_body.h src/cpu/kernels_loops.h src/cpu/kernels_avx512.c src/cpu/kernels_avx2.c \
-	src/cpu/kernels_plain.c
+libcpukernels_la_SOURCES = src/cpu/kernels.h src/cpu/kernels_body.h src/cpu/kernels_product.h src/cpu/kernels_loops.h src/cpu/kernels_avx512.c src/cpu/kernels_avx2.c \
+	src/cpu/kernels_plain.c src/cpu/vec.h src/cpu/codelet.h src/cpu/codelets_avx512.c src/cpu/codelets_avx2.c
 libcpukernels_la_CPPFLAGS = $(AM_CPPFLAGS) -Isrc/cpu
 libcpukernels_la_CFLAGS = $(AM_CFLAGS) -ffp-contract=fast -fno-math-errno -fno-var-tracking
 libcpukernels_la_LDFLAGS = # not AM_LDFLAGS: this goes into the shared library too
