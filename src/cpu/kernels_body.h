@@ -1,9 +1,7 @@
-/* kernels_body.h - the kernels once, in GCC vectors of HS_LANES floats; compiled by kernels_{avx512,avx2,plain}.c.
- */
+/* kernels_body.h - the kernels once, in GCC vectors of HS_LANES floats; compiled by kernels_{avx512,avx2,plain}.c. */
 #include <string.h>
 
 #include "kernels.h"
-
 #include "vec.h"
 
 #include "kernels_product.h"
