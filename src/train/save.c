@@ -63,7 +63,6 @@ hs_status hs_save(hs_trainer *t)
     HS_TRY(hs_ranks_compare(t));
     collect_state(t);
     HS_TRY(hs_agree(comm, comm->rank == 0 ? write_files(t) : HS_OK));
-    t->saved_step = t->state.step;
     t->times.output += hs_now() - begin;
     return HS_OK;
 }

@@ -72,6 +72,7 @@ enum { HS_SHARDS = 8 }; /* reproducible = yes: fixed parts of a batch, and of an
 typedef struct hs_world {
     const hs_config *config;
     hs_comm *comm;
+    hs_comm *device_comm;   /* what comm is once the device is open, where gradients are summed on the device; ours */
     const hs_log *log;
     hs_watchdog *dog;       /* may be NULL */
     const char *learnt_from; /* evaluation on other data: what was trained on and gives the normalisation; NULL: config->data */
@@ -175,7 +176,6 @@ typedef struct hs_trainer {
     struct hs_shards *shards; /* reproducible = yes */
     int64_t epoch_steps, total_steps;
     int64_t start_step;       /* where this start began */
-    int64_t saved_step;       /* of the newest checkpoint, -1: none */
     bool resumed;
     hs_state state;
     hs_plateau plateau;

@@ -21,7 +21,6 @@ hs_status hs_trainer_open(hs_trainer *t, const hs_config *config, hs_comm *comm,
     t->state.seed = (uint64_t)config->seed;
     t->state.best_error = INFINITY;
     t->state.best_step = -1;
-    t->saved_step = -1;
     t->world.dog = &t->dog;
     hs_plateau_start(&t->plateau);
     HS_TRY(hs_agree(comm, hs_watchdog_start(&t->dog, config->watchdog, comm, options->log)));
