@@ -1,5 +1,5 @@
 /* backend.c - the table of tables. */
-#include "hs_cuda.h"
+#include "comm_cuda.h"
 
 const hs_backend hs_backend_cuda = {
     .name = "cuda",
@@ -14,4 +14,5 @@ const hs_backend hs_backend_cuda = {
     .norm = &hs_cuda_norm_ops,
     .loss = &hs_cuda_loss_ops,
     .optim = &hs_cuda_optim_ops,
+    .comm = hs_cuda_comm,
 };

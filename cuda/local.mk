@@ -1,6 +1,6 @@
 # cuda - the GPU. Host side in C, kernels in .cu files, which nvcc compiles here and the host's C++ compiler compiles for the tests (tests/cuda.mk).
-cuda_headers = cuda/hs_cuda.h cuda/kernels.h cuda/launch.h cuda/columns.h cuda/sums.h
-cuda_host = cuda/backend.c cuda/check.c cuda/conv.c cuda/conv_direct.c cuda/conv_fft.c cuda/device.c cuda/element.c cuda/gemm.c cuda/memory.c \
+cuda_headers = cuda/comm_cuda.h cuda/hs_cuda.h cuda/kernels.h cuda/launch.h cuda/columns.h cuda/sums.h
+cuda_host = cuda/backend.c cuda/check.c cuda/comm.c cuda/comm_nccl.c cuda/comm_staged.c cuda/conv.c cuda/conv_direct.c cuda/conv_fft.c cuda/device.c cuda/element.c cuda/gemm.c cuda/memory.c \
 	cuda/optim.c cuda/pool.c cuda/spool.c cuda/transform.c
 cuda_kernels = cuda/kernels.cu cuda/bias.cu cuda/dropout.cu cuda/element.cu cuda/embed.cu cuda/im2col.cu cuda/loss.cu cuda/modulus.cu cuda/norm.cu \
 	cuda/optim.cu cuda/pack.cu cuda/penalty.cu cuda/pool.cu cuda/probe.cu cuda/spool.cu cuda/sums.cu

@@ -40,7 +40,7 @@ install_packages() {
     rm -f "${TMPDIR:-/tmp}/halfspec-apt.$$"
 }
 
-build_packages="gcc libc6-dev make autoconf automake libtool pkg-config libopenmpi-dev openmpi-bin libhdf5-dev libfftw3-dev libopenblas-dev
+build_packages="gcc g++ libc6-dev make autoconf automake libtool pkg-config libopenmpi-dev openmpi-bin libhdf5-dev libfftw3-dev libopenblas-dev
     zlib1g-dev dataset-fashion-mnist"
 
 cores() { nproc 2> /dev/null || echo 1; }

@@ -1,13 +1,16 @@
 # tests of cuda: its own files, compiled by the host's compilers against an emulation of CUDA, on every machine that has a C++ compiler
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
-	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/runtime.cpp tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
+	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
 	tests/cuda_emulation/kernels.cpp
-cuda_tests = t_cuda_ops t_cuda_planted t_cuda_device
+cuda_tests = t_cuda_ops t_cuda_planted t_cuda_device t_cuda_train
 if HS_CXX
 check_LTLIBRARIES += libcudaemulated.la
 libcudaemulated_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
 # g++ defines _GNU_SOURCE by itself, which the flags of C would define again
-libcudaemulated_la_CPPFLAGS = -U_GNU_SOURCE -I$(top_srcdir)/tests/cuda_emulation $(AM_CPPFLAGS) -I$(top_srcdir)/cuda
+if HS_MPI
+emulated_nccl = -DHAVE_NCCL=1
+endif
+libcudaemulated_la_CPPFLAGS = $(emulated_nccl) -U_GNU_SOURCE -I$(top_srcdir)/tests/cuda_emulation $(AM_CPPFLAGS) -I$(top_srcdir)/cuda
 libcudaemulated_la_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
 check_PROGRAMS += $(cuda_tests)
 TESTS += $(cuda_tests)
@@ -15,7 +18,7 @@ else
 TESTS += tests/t_cuda_no_compiler.sh
 endif
 # The list of backends is compiled again, with cuda in it; what comes first is what the linker takes.
-cuda_emulated_flags = -U_GNU_SOURCE -I$(top_srcdir)/tests/cuda_emulation $(AM_CPPFLAGS) -I$(top_srcdir)/cuda -DHAVE_CUDA_BACKEND=1
+cuda_emulated_flags = $(emulated_nccl) -U_GNU_SOURCE -I$(top_srcdir)/tests/cuda_emulation $(AM_CPPFLAGS) -I$(top_srcdir)/cuda -DHAVE_CUDA_BACKEND=1
 cuda_emulated_ldadd = libcudaemulated.la $(test_ldadd) -lstdc++
 t_cuda_ops_SOURCES = tests/t_cuda_ops.c src/backends.c $(op_cases)
 t_cuda_ops_CPPFLAGS = $(cuda_emulated_flags)
@@ -27,4 +30,7 @@ t_cuda_planted_SOURCES = tests/t_cuda_planted.c tests/cuda_emulation/planted.h t
 t_cuda_planted_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_planted_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
 t_cuda_planted_LDADD = $(cuda_emulated_ldadd)
+t_cuda_train_SOURCES = tests/t_cuda_train.c tests/train_fixture.h src/backends.c
+t_cuda_train_CPPFLAGS = $(cuda_emulated_flags)
+t_cuda_train_LDADD = $(cuda_emulated_ldadd)
 EXTRA_DIST += tests/t_cuda_no_compiler.sh

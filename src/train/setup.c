@@ -89,11 +89,32 @@ static hs_status check_comm(const hs_world *w)
     char wanted[16];
     const char *have = w->comm->ops->name;
     hs_config_choice(w->config, "comm", wanted, sizeof wanted);
-    if (strcmp(wanted, "auto") == 0 || strcmp(wanted, have) == 0 || (w->comm->size == 1 && !strstr(wanted, "nccl") && !strstr(wanted, "staged")))
+    const bool waits = strcmp(wanted, "nccl") == 0 || strcmp(wanted, "mpi-staged") == 0; /* for the device: see make_device_comm */
+    if (strcmp(wanted, "auto") == 0 || strcmp(wanted, have) == 0 || waits || w->comm->size == 1)
         return HS_OK;
     if (strcmp(wanted, "self") == 0)
         return hs_fail(HS_EUSAGE, "comm = self is for one rank; these are %d", w->comm->size);
-    return hs_fail(HS_EUNSUPPORTED, "comm = %s: this build sums gradients by %s; configure with CUDA (and NCCL), or use comm = auto", wanted, have);
+    return hs_fail(HS_EUNSUPPORTED, "comm = %s: this build sums gradients by %s; use comm = auto", wanted, have);
+}
+
+/* COLLECTIVE. Gradients on a device are summed there, or beside it, if its backend knows how. Reproducible sums take the host's fixed tree. */
+static hs_status make_device_comm(hs_world *w)
+{
+    char wanted[16];
+    hs_config_choice(w->config, "comm", wanted, sizeof wanted);
+    const bool asked = strcmp(wanted, "nccl") == 0 || strcmp(wanted, "mpi-staged") == 0;
+    const hs_backend *backend = w->device->backend;
+    int64_t can = backend->comm != NULL; /* with device = auto, ranks may have got different ones */
+    HS_TRY(hs_allreduce(w->comm, &can, 1, HS_COMM_I64, HS_MIN));
+    if (asked && w->config->reproducible)
+        return hs_fail(HS_EUSAGE, "comm = %s: reproducible sums are made by the host; use comm = auto", wanted);
+    if (asked && !can)
+        return hs_fail(HS_EUNSUPPORTED, "comm = %s is for device = cuda on all ranks (this one has %s); use comm = auto", wanted, backend->name);
+    if (!can || w->config->reproducible || (!asked && (w->comm->size == 1 || strcmp(wanted, "auto") != 0)))
+        return HS_OK;
+    HS_TRY(backend->comm(w->device, w->stream, w->comm, wanted, &w->device_comm));
+    w->comm = w->device_comm;
+    return HS_OK;
 }
 
 hs_status hs_world_open(hs_world *w, const hs_config *config, hs_comm *comm, const hs_log *log)
@@ -173,6 +194,7 @@ hs_status hs_world_plan(hs_world *w, bool training)
     hs_plan_options options = {.capacity = w->capacity, .training = training, .mode = mode};
     hs_watchdog_phase(w->dog, "planning", 0, 4);
     HS_TRY(hs_agree(w->comm, open_device(w)));
+    HS_TRY(make_device_comm(w));
     if (strcmp(mode, "measure") == 0 && w->comm->size > 1)
         return plan_measured(w, &options);
     return hs_agree(w->comm, hs_net_plan(w->net, w->device, w->stream, &options));
@@ -202,6 +224,7 @@ void hs_world_close(hs_world *w)
     hs_batcher_destroy(&w->held_feed);
     hs_batcher_destroy(&w->feed);
     hs_net_destroy(&w->net);
+    hs_comm_destroy(&w->device_comm);
     if (w->stream)
         w->device->backend->device->stream_destroy(&w->stream);
     hs_device_close(&w->device);

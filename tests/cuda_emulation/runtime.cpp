@@ -114,6 +114,12 @@ cudaError_t cudaFree(void *memory)
     return cudaSuccess;
 }
 
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const void *pointer)
+{
+    attributes->type = emulation::is_device(pointer) ? cudaMemoryTypeDevice : cudaMemoryTypeUnregistered;
+    return cudaSuccess;
+}
+
 cudaError_t cudaMallocHost(void **memory, size_t bytes)
 {
     *memory = std::malloc(bytes ? bytes : 1);

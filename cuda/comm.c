@@ -1,0 +1,184 @@
+/* comm.c - which communicator sums device memory, and what those of this folder share. */
+#include "config.h"
+
+#include "comm_cuda.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "hs_base.h"
+
+/* ---- the side stream --------------------------------------------------------------------------------------------------------------------- */
+
+hs_status hs_cuda_side_open(hs_stream *compute, hs_comm *host, hs_cuda_side *side)
+{
+    hs_status st;
+    *side = (hs_cuda_side){.host = host, .compute = hs_cuda_raw(compute)};
+    HS_TRY_GOTO(st, hs_cuda_check(cudaStreamCreateWithFlags(&side->stream, cudaStreamNonBlocking), "a CUDA stream"), close);
+    HS_TRY_GOTO(st, hs_cuda_check(cudaEventCreateWithFlags(&side->before, cudaEventDisableTiming), "a CUDA event"), close);
+    HS_TRY_GOTO(st, hs_cuda_check(cudaEventCreateWithFlags(&side->after, cudaEventDisableTiming), "a CUDA event"), close);
+    HS_TRY_GOTO(st, hs_cuda_check(cudaMallocHost(&side->room, HS_CUDA_SIDE_ROOM), "pinned host memory"), close);
+    return HS_OK;
+close:
+    hs_cuda_side_close(side);
+    return st;
+}
+
+void hs_cuda_side_close(hs_cuda_side *side)
+{
+    if (side->stream)
+        (void)cudaStreamSynchronize(side->stream);
+    if (side->before)
+        (void)cudaEventDestroy(side->before);
+    if (side->after)
+        (void)cudaEventDestroy(side->after);
+    if (side->stream)
+        (void)cudaStreamDestroy(side->stream);
+    if (side->room)
+        (void)cudaFreeHost(side->room);
+    side->stream = NULL;
+    side->room = NULL;
+    side->before = side->after = NULL;
+}
+
+hs_status hs_cuda_side_follows(hs_cuda_side *side)
+{
+    HS_TRY(hs_cuda_check(cudaEventRecord(side->before, side->compute), "sums between GPUs"));
+    return hs_cuda_check(cudaStreamWaitEvent(side->stream, side->before, 0), "sums between GPUs");
+}
+
+hs_status hs_cuda_side_leads(hs_cuda_side *side)
+{
+    HS_TRY(hs_cuda_check(cudaEventRecord(side->after, side->stream), "sums between GPUs"));
+    return hs_cuda_check(cudaStreamWaitEvent(side->compute, side->after, 0), "sums between GPUs");
+}
+
+/* ---- what the host's communicator does ------------------------------------------------------------------------------------------------------ */
+
+/* Every communicator here begins with its base and its side. */
+typedef struct any_comm {
+    hs_comm base;
+    hs_cuda_side side;
+} any_comm;
+
+static hs_comm *host_of(hs_comm *c)
+{
+    return ((any_comm *)c)->side.host;
+}
+
+static bool on_device(const void *memory)
+{
+    struct cudaPointerAttributes attributes;
+    if (cudaPointerGetAttributes(&attributes, memory) != cudaSuccess)
+        (void)cudaGetLastError(); /* memory that CUDA has never heard of is the host's */
+    else
+        return attributes.type == cudaMemoryTypeDevice;
+    return false;
+}
+
+/* Few numbers, as batch normalisation sums them: down, over the ranks, up again, in pieces of the pinned memory. */
+static hs_status device_allreduce(hs_cuda_side *side, char *buffer, size_t count, hs_comm_type type, hs_reduce op)
+{
+    const size_t width = type == HS_COMM_F32 ? 4 : 8;
+    while (count > 0) {
+        const size_t piece = count * width < HS_CUDA_SIDE_ROOM ? count : HS_CUDA_SIDE_ROOM / width, bytes = piece * width;
+        HS_TRY(hs_cuda_check(cudaMemcpyAsync(side->room, buffer, bytes, cudaMemcpyDeviceToHost, side->compute), "a sum over ranks"));
+        HS_TRY(hs_cuda_check(cudaStreamSynchronize(side->compute), "a sum over ranks"));
+        HS_TRY(side->host->ops->allreduce(side->host, side->room, piece, type, op));
+        HS_TRY(hs_cuda_check(cudaMemcpyAsync(buffer, side->room, bytes, cudaMemcpyHostToDevice, side->compute), "a sum over ranks"));
+        HS_TRY(hs_cuda_check(cudaStreamSynchronize(side->compute), "a sum over ranks"));
+        buffer += bytes;
+        count -= piece;
+    }
+    return HS_OK;
+}
+
+hs_status hs_cuda_host_allreduce(hs_comm *c, void *buffer, size_t count, hs_comm_type type, hs_reduce op)
+{
+    if (on_device(buffer))
+        return device_allreduce(&((any_comm *)c)->side, buffer, count, type, op);
+    return host_of(c)->ops->allreduce(host_of(c), buffer, count, type, op);
+}
+
+hs_status hs_cuda_host_broadcast(hs_comm *c, void *buffer, size_t bytes, int root)
+{
+    return host_of(c)->ops->broadcast(host_of(c), buffer, bytes, root);
+}
+
+hs_status hs_cuda_host_gather(hs_comm *c, const void *mine, size_t bytes, void *all, int root)
+{
+    return host_of(c)->ops->gather(host_of(c), mine, bytes, all, root);
+}
+
+hs_status hs_cuda_host_barrier(hs_comm *c)
+{
+    return host_of(c)->ops->barrier(host_of(c));
+}
+
+hs_status hs_cuda_host_exchange(hs_comm *c, int peer, const void *send, void *receive, size_t bytes)
+{
+    if (!host_of(c)->ops->exchange)
+        return hs_fail(HS_EUNSUPPORTED, "communicator '%s' cannot exchange", host_of(c)->ops->name);
+    return host_of(c)->ops->exchange(host_of(c), peer, send, receive, bytes);
+}
+
+void hs_cuda_host_abort(hs_comm *c, int code)
+{
+    host_of(c)->ops->abort(host_of(c), code);
+}
+
+/* ---- the choice ------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct seat {
+    char host[64], bus[32];
+} seat;
+
+static bool same_seat(const seat *a, const seat *b)
+{
+    return strcmp(a->host, b->host) == 0 && strcmp(a->bus, b->bus) == 0;
+}
+
+/* COLLECTIVE. Do two ranks sit on one GPU? NCCL would refuse, or hang. TEXT names the first pair. */
+static hs_status find_shared(const hs_cuda_device *d, hs_comm *host, bool *shared, char text[192])
+{
+    seat mine, *all = NULL;
+    memset(&mine, 0, sizeof mine);
+    snprintf(mine.host, sizeof mine.host, "%s", host->host);
+    snprintf(mine.bus, sizeof mine.bus, "%s", d->bus);
+    HS_TRY(hs_agree(host, hs_calloc((size_t)host->size, sizeof *all, "GPUs of all ranks", &all)));
+    hs_status st = host->ops->gather(host, &mine, sizeof mine, all, 0);
+    if (st == HS_OK)
+        st = hs_broadcast(host, all, (size_t)host->size * sizeof *all, 0);
+    *shared = false;
+    for (int i = 0; st == HS_OK && i < host->size; i++)
+        for (int j = 0; j < i && !*shared; j++)
+            if (same_seat(&all[i], &all[j])) {
+                *shared = true;
+                snprintf(text, 192, "ranks %d and %d share GPU %s on %s", j, i, all[i].bus, all[i].host);
+            }
+    hs_free(all);
+    return st;
+}
+
+hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, const char *wanted, hs_comm **comm)
+{
+    const bool nccl = strcmp(wanted, "nccl") == 0;
+    bool shared = false;
+    char text[192] = "";
+    if (strcmp(wanted, "mpi-staged") == 0)
+        return hs_agree(host, hs_cuda_comm_staged(stream, host, comm));
+#ifdef HAVE_NCCL
+    HS_TRY(find_shared(hs_cuda_device_of(device), host, &shared, text));
+    if (shared && nccl)
+        return hs_fail(HS_EUSAGE, "comm = nccl: %s, which NCCL does not allow; start one rank for each GPU, or use comm = mpi-staged", text);
+    if (!shared)
+        return hs_cuda_comm_nccl(stream, host, comm);
+    if (host->rank == 0)
+        hs_warn(device->log, "%s: gradients go through host memory (mpi-staged); one rank for each GPU is much faster", text);
+#else
+    (void)shared, (void)text, (void)find_shared, (void)device;
+    if (nccl)
+        return hs_fail(HS_EUNSUPPORTED, "comm = nccl: this program was built without NCCL; configure with --with-nccl=DIR, or use comm = mpi-staged");
+#endif
+    return hs_agree(host, hs_cuda_comm_staged(stream, host, comm));
+}

@@ -1,0 +1,89 @@
+/* t_cuda_train.c - whole training runs through the cuda backend, its kernels run by the emulation of tests/cuda_emulation, against the loss trace of
+ * `ref`, in single precision against double. Host code that follows a device pointer dies.
+ * ranks: 1 2 */
+#include "train_fixture.h"
+
+#include "hs_tap.h"
+
+enum { STEPS = 6 };
+
+/* Losses of both devices agree within LIMIT, relative. */
+static void compare(hs_comm *comm, const char *scratch, const char *name, double limit, const char *const *words)
+{
+    const char *device[] = {"device=ref", "device=cuda"};
+    trace seen[2] = {{.steps = 0}, {.steps = 0}};
+    char run[320];
+    for (int i = 0; i < 2; i++) {
+        const char *all[24] = {device[i], "max-steps=6"};
+        int count = 2;
+        for (int k = 0; words[k]; k++)
+            if (i == 1 || strncmp(words[k], "comm=", 5) != 0) /* how device memory is summed is no question for ref */
+                all[count++] = words[k];
+        snprintf(run, sizeof run, "%s/%s-%d", scratch, name, i);
+        hs_status st = fixture_train(comm, run, all, &seen[i]);
+        if (st != HS_OK) {
+            tap_ok(false, "%s: %s", name, device[i]);
+            return;
+        }
+    }
+    double distance = fixture_distance(&seen[0], &seen[1], STEPS);
+    tap_ok(distance <= limit, "%s: largest relative difference of %d losses %.1e", name, STEPS, distance);
+}
+
+static void all_nets(hs_comm *comm, const char *scratch)
+{
+    compare(comm, scratch, "plain", 1e-5, (const char *const[]){"net=C4k3 R SP5 C6k3 R F4", "conv.engine=direct", "comm=mpi-staged", NULL});
+    compare(comm, scratch, "fft", 1e-5,
+            (const char *const[]){"net=C4k3 R C6k5 T F4", "conv.engine=fft", "optimizer=momentum", "clip=1", "comm.bucket=1024", NULL});
+    compare(comm, scratch, "normalised", 1e-5,
+            (const char *const[]){"net=C4k3 BN R [C4k3 D0.3 BN T] FD{draw=sample} SP4 F6 BN T D0.5 F4", "moment=modulus", NULL});
+    compare(comm, scratch, "periodic", 1e-5,
+            (const char *const[]){"net=C4k3 MR SP5 C6k3 ST F4", "boundary=periodic", "conv.engine=fft", "param=spatial", NULL});
+    compare(comm, scratch, "penalised", 1e-5,
+            (const char *const[]){"net=C4k3 R F4", "l2=1e-3", "l1.spectral=1e-3", "sobolev=1e-3", "optimizer=sgd", "lr=0.05", NULL});
+    compare(comm, scratch, "host sums", 1e-5, (const char *const[]){"net=C4k3 BN R F4", comm->size > 1 ? "comm=mpi" : "comm=self", NULL});
+    compare(comm, scratch, "reproducible", 1e-5, (const char *const[]){"net=C4k3 R F4", "reproducible=yes", NULL});
+}
+
+/* A GPU for each rank: sums go through NCCL. When it fails, and when two ranks would share a GPU, all ranks end with a message. */
+static void with_nccl(hs_comm *comm, const char *scratch)
+{
+    static const char *const words[] = {"net=C4k3 BN R C6k3 R F4", "comm=nccl", "comm.bucket=1024", NULL};
+    static const char *const cuda[] = {"net=C4k3 R F4", "comm=nccl", "device=cuda", "max-steps=2", NULL};
+    char run[320];
+    setenv("HS_EMULATE_DEVICES", "2", 1);
+    compare(comm, scratch, "nccl", 1e-5, words);
+    setenv("HS_EMULATE", "nccl-fails", 1);
+    snprintf(run, sizeof run, "%s/fails", scratch);
+    hs_status st = fixture_train(comm, run, cuda, NULL);
+    unsetenv("HS_EMULATE");
+    tap_ok(st == HS_EIO && strstr(hs_fail_text(), "unhandled system error"), "a rank whose NCCL fails says so");
+    setenv("HS_EMULATE_DEVICES", "1", 1);
+    snprintf(run, sizeof run, "%s/shares", scratch);
+    st = fixture_train(comm, run, cuda, NULL);
+    if (comm->size > 1)
+        tap_ok(st == HS_EUSAGE && strstr(hs_fail_text(), "ranks 0 and 1 share GPU"), "comm = nccl refuses a shared GPU");
+    else
+        tap_ok(st == HS_OK, "NCCL with one rank");
+    unsetenv("HS_EMULATE_DEVICES");
+}
+
+int main(int argc, char **argv)
+{
+    hs_comm *comm = NULL;
+    char scratch[256];
+    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&comm) != HS_OK)
+        return 99;
+    tap_comm = comm;
+    fixture_scratch(comm, scratch);
+    all_nets(comm, scratch);
+#ifdef HAVE_NCCL
+    with_nccl(comm, scratch);
+#endif
+    if (comm->rank == 0)
+        fixture_remove(scratch);
+    int failed = tap_done();
+    hs_comm_destroy(&comm);
+    hs_comm_finish();
+    return failed;
+}
