@@ -50,6 +50,12 @@ def good_sets(folder):
         code, text = program("read", path)
         ok(code == 0 and f"read: ok  {classes} classes" in text, f"a good set: {make.__name__}")
         note("" if code == 0 else text)
+        code, text = program("check", path)
+        ok(code == 0 and "sound HDF5 data set" in text, f"check reads it: {make.__name__}")
+    with h5py.File(path, "r+") as f:
+        f["labels"][7] = 99  # beyond the attribute that tells the number of classes
+    code, text = program("check", path)
+    ok(code == 65 and "`classes` is 10" in text, "check refuses a set with a label out of range, and says so")
 
 
 def hostile_sets(folder):

@@ -111,13 +111,14 @@ static hs_status open_checked(const char *path, hid_t *file)
     return hs_h5_open(path, false, file);
 }
 
-static hs_status check_file(hs_check *check, const char *path)
+/* NO_SET: why PATH is no data set. */
+static hs_status check_file(hs_check *check, const char *path, const char *no_set)
 {
     char kind[64];
     hs_status st;
     hid_t root = -1;
     HS_TRY(open_checked(path, &check->file));
-    HS_TRY_GOTO(st, hs_h5_signature(check->file, kind), done);
+    HS_TRY_GOTO(st, hs_h5_signature_or(check->file, kind, no_set), done);
     H5_TRY_GOTO(st, check->file, root = H5Gopen2(check->file, "/", H5P_DEFAULT), done);
     walk(check, root, "", 0);
     if (strcmp(kind, HS_FORMAT_RUN) == 0)
@@ -136,7 +137,12 @@ hs_status hs_store_check(const char *path, FILE *out, int *findings)
 {
     hs_check check = {.out = out, .file = -1};
     hs_h5_lock();
-    hs_status st = check_file(&check, path);
+    hs_status st;
+    char no_set[800];
+    if (!hs_set_check(path, out, &st)) {
+        snprintf(no_set, sizeof no_set, "%s", hs_fail_text());
+        st = check_file(&check, path, no_set);
+    }
     hs_h5_unlock();
     if (st == HS_EINPUT)
         hs_finding_recorded(&check, path);

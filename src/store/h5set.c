@@ -316,16 +316,15 @@ hs_status hs_dataset_hdf5(const char *path, hs_split part, hs_dataset **set)
 {
     static const hs_dataset_ops ops = {"hdf5", h5set_read, h5set_close};
     h5set *s = NULL;
-    char hex[65];
-    HS_TRY(digest_file(path, hex));
     HS_TRY(hs_calloc(1, sizeof *s, "data set", &s));
     s->file = s->images = -1;
     s->base.ops = &ops;
-    memcpy(s->base.digest, hex, sizeof hex);
     snprintf(s->base.source, sizeof s->base.source, "%s", path);
     hs_h5_lock();
     hs_status st = fill(path, part == HS_SPLIT_TEST, s);
     hs_h5_unlock();
+    if (st == HS_OK)
+        st = digest_file(path, s->base.digest);
     if (st != HS_OK) {
         h5set_close(&s->base);
         return st;

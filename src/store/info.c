@@ -187,13 +187,14 @@ static hs_status print_run(FILE *out, hid_t file)
     return print_histories(out, file);
 }
 
-static hs_status print_file(const char *path, FILE *out)
+/* NO_SET: why PATH is no data set. */
+static hs_status print_file(const char *path, const char *no_set, FILE *out)
 {
     char kind[64];
     hid_t file = -1;
     hs_status st;
     HS_TRY(hs_h5_open(path, false, &file));
-    HS_TRY_GOTO(st, hs_h5_signature(file, kind), done);
+    HS_TRY_GOTO(st, hs_h5_signature_or(file, kind, no_set), done);
     fprintf(out, "%-12s %s\n", "file", path);
     print_text(out, file, "signature", "format");
     if (hs_h5_is_hard(file, "provenance"))
@@ -212,7 +213,13 @@ done:
 hs_status hs_store_info(const char *path, FILE *out)
 {
     hs_h5_lock();
-    hs_status st = print_file(path, out);
+    /* A data set may be larger than memory: ask that first, it reads by ranges. */
+    char no_set[800];
+    hs_status st = HS_OK;
+    if (!hs_set_info(path, out)) {
+        snprintf(no_set, sizeof no_set, "%s", hs_fail_text());
+        st = print_file(path, no_set, out);
+    }
     hs_h5_unlock();
     return st;
 }

@@ -12,6 +12,12 @@
 /* /provenance of any file. */
 hs_status hs_write_provenance(hid_t file, const hs_provenance *provenance);
 
+/* `info` and `check` of a data set for `data = hdf5:FILE`. False: PATH is none, nothing was printed, why is recorded. */
+bool hs_set_info(const char *path, FILE *out);
+bool hs_set_check(const char *path, FILE *out, hs_status *status);
+/* hs_h5_signature for a file that was found to be no data set for REASON. */
+hs_status hs_h5_signature_or(hid_t file, char kind[64], const char *reason);
+
 /* ---- checkpoint parts ------------------------------------------------------------------------------------------------------ */
 
 /* Attributes of /state: every field of hs_state by name. */
