@@ -99,7 +99,7 @@ static hs_status take(hs_cuda_device *d, const hs_device_options *options)
         return hs_fail(HS_EUSAGE, "device = cuda:%d: this host has %d CUDA device%s, numbered from 0", d->base.ordinal, count, count == 1 ? "" : "s");
     const cudaError_t error = cudaSetDevice(d->base.ordinal);
     if (error != cudaSuccess)
-        return hs_fail(HS_EUNSUPPORTED, "cuda:%d cannot be used: %s; another process may have it to itself (nvidia-smi shows the compute mode)",
+        return hs_fail(HS_EIO, "cuda:%d cannot be used: %s; another process may have it to itself (nvidia-smi shows the compute mode)",
                        d->base.ordinal, cudaGetErrorString(error));
     HS_TRY(look_at(d));
     HS_TRY(hs_cuda_check(cudaStreamCreateWithFlags(&d->setup, cudaStreamNonBlocking), "a CUDA stream"));

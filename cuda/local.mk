@@ -11,6 +11,8 @@ noinst_LTLIBRARIES += libcudahost.la
 libcudahost_la_SOURCES = $(cuda_headers) $(cuda_host)
 libcudahost_la_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CFLAGS) $(NCCL_CFLAGS)
 libcudahost_la_LDFLAGS = # not AM_LDFLAGS: this goes into the shared library too
+halfspec_CPPFLAGS += $(CUDA_CFLAGS) $(NCCL_CFLAGS)
+halfspec_LDADD += $(NCCL_LIBS) $(CUDA_LIBS)
 libhalfspec_la_LIBADD += libcudahost.la cuda/kernels.lo $(NCCL_LIBS) $(CUDA_LIBS)
 
 # libtool does not know nvcc, so its .lo file is written here: one object, position-independent, for both libraries.

@@ -79,7 +79,7 @@ hs_status hs_device_open(const char *name, const hs_device_options *options, hs_
         st = open_one(*b, options, device);
         if (st == HS_OK)
             return st;
-        if (b[1])
+        if (b[1] && (options->local_rank == 0 || st != HS_EUNSUPPORTED)) /* what the host lacks, its first rank says for all */
             hs_warn(options->log, "%s cannot be used (%s); trying %s", (*b)->name, hs_fail_text(), b[1]->name);
     }
     return st;

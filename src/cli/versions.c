@@ -13,6 +13,14 @@
 #include <cblas.h>
 #endif
 #include <zlib.h>
+#ifdef HAVE_CUDA_BACKEND
+#include <cublas_v2.h>
+#include <cuda_runtime_api.h>
+#include <cufft.h>
+#endif
+#ifdef HAVE_NCCL
+#include <nccl.h>
+#endif
 
 #include "hs_store.h"
 #include "versions.h"
@@ -82,14 +90,69 @@ static void zlib_row(char *built, size_t built_size, char *running, size_t runni
     snprintf(running, running_size, "%s", zlibVersion());
 }
 
+/* ---- CUDA, its libraries, NCCL: asked without touching a device --------------------------------------------------------------------------------- */
+
+#ifdef HAVE_CUDA_BACKEND
+static void cuda_row(char *built, size_t built_size, char *running, size_t running_size)
+{
+    int runtime = 0, driver = 0;
+    (void)cudaRuntimeGetVersion(&runtime);
+    (void)cudaDriverGetVersion(&driver);
+    snprintf(built, built_size, "%d.%d", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    if (driver > 0)
+        snprintf(running, running_size, "%d.%d, driver for %d.%d", runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+    else
+        snprintf(running, running_size, "%d.%d, no driver", runtime / 1000, runtime % 1000 / 10);
+}
+
+static void cufft_row(char *built, size_t built_size, char *running, size_t running_size)
+{
+    int version = 0;
+    (void)cufftGetVersion(&version);
+    snprintf(built, built_size, "%d.%d", CUFFT_VERSION / 1000, CUFFT_VERSION % 1000 / 100);
+    snprintf(running, running_size, "%d.%d", version / 1000, version % 1000 / 100);
+}
+
+static void cublas_row(char *built, size_t built_size, char *running, size_t running_size)
+{
+    int major = 0, minor = 0;
+    (void)cublasGetProperty(MAJOR_VERSION, &major);
+    (void)cublasGetProperty(MINOR_VERSION, &minor);
+    snprintf(built, built_size, "%d.%d", CUBLAS_VER_MAJOR, CUBLAS_VER_MINOR);
+    snprintf(running, running_size, "%d.%d", major, minor);
+}
+#define CUDA_ROW cuda_row
+#define CUFFT_ROW cufft_row
+#define CUBLAS_ROW cublas_row
+#else
+#define CUDA_ROW NULL
+#define CUFFT_ROW NULL
+#define CUBLAS_ROW NULL
+#endif
+
+#ifdef HAVE_NCCL
+static void nccl_row(char *built, size_t built_size, char *running, size_t running_size)
+{
+    int version = 0;
+    (void)ncclGetVersion(&version);
+    snprintf(built, built_size, "%d.%d.%d", NCCL_MAJOR, NCCL_MINOR, NCCL_PATCH);
+    snprintf(running, running_size, "%d.%d.%d", version / 10000, version % 10000 / 100, version % 100);
+}
+#define NCCL_ROW nccl_row
+#else
+#define NCCL_ROW NULL
+#endif
+
 static const library_version table[] = {
     {"MPI", MPI_ROW, "one rank only"},
     {"HDF5", hs_store_version, ""},
     {"FFTW", FFTW_ROW, "no cpu backend"},
     {"OpenBLAS", OPENBLAS_ROW, "another BLAS, or no cpu backend"},
     {"zlib", zlib_row, ""},
-    {"CUDA", NULL, "no GPU; configure --with-cuda=DIR"},
-    {"NCCL", NULL, "GPUs talk through MPI; configure --with-nccl=DIR"},
+    {"CUDA", CUDA_ROW, "no GPU; configure --with-cuda=DIR"},
+    {"cuFFT", CUFFT_ROW, "comes with CUDA"},
+    {"cuBLAS", CUBLAS_ROW, "comes with CUDA"},
+    {"NCCL", NCCL_ROW, "GPUs talk through MPI; configure --with-nccl=DIR"},
 };
 
 const library_version *library_versions(int *count)
