@@ -1,5 +1,6 @@
-"""t_store_hostile.py - files from elsewhere: links and storage outside the file, unknown filters and types, absurd sizes, wrong labels, damage. Every one is
-refused with a message and exit code 65, never followed, never a crash. And good sets are read whatever their layout. TAP."""
+"""t_store_hostile.py - files from elsewhere: links and storage outside the file, unknown filters and types, absurd sizes, wrong
+labels, damage. Every one is refused with a message and exit code 65, never followed, never a crash. And good sets are read
+whatever their layout. TAP."""
 
 import os
 import random
@@ -190,8 +191,9 @@ def hostile_sets(folder):
     def nothing(f):
         f["pictures"] = pixels()
 
-    for make in (external_link, external_label_link, external_group, soft_link, external_storage, virtual, huge, overflow, unwritten, huge_chunk, scaleoffset, lzf, texts,
-                 compound, complex_images, references, named_type, images_group, wide_integers, flat, six_axes, scalar, empty, fewer_labels, negative, wide_labels,
+    for make in (external_link, external_label_link, external_group, soft_link, external_storage, virtual, huge, overflow,
+                 unwritten, huge_chunk, scaleoffset, lzf, texts, compound, complex_images, references, named_type, images_group,
+                 wide_integers, flat, six_axes, scalar, empty, fewer_labels, negative, wide_labels,
                  float_labels, classes_attribute, not_a_number, no_labels, nothing):
         with h5py.File(path, "w", libver=("earliest", "v110")) as f:
             make(f)
@@ -203,7 +205,9 @@ def hostile_sets(folder):
 
 def not_hdf5(folder):
     path = f"{folder}/junk.h5"
-    for name, content in (("empty", b""), ("text", b"hello" * 100), ("signature alone", b"\x89HDF\r\n\x1a\n"), ("signature and noise", b"\x89HDF\r\n\x1a\n" + os.urandom(4000))):
+    signature = b"\x89HDF\r\n\x1a\n"
+    for name, content in (("empty", b""), ("text", b"hello" * 100), ("signature alone", signature),
+                          ("signature and noise", signature + os.urandom(4000))):
         with open(path, "wb") as f:
             f.write(content)
         code, text = program("read", path)
@@ -266,8 +270,8 @@ def hostile_checkpoints(folder):
     def newer_format(f):
         f.attrs["signature"] = np.bytes_("halfspec-checkpoint 2.0")
 
-    for make in (soft_layer, external_model, external_weight, lying_kernel, negative_kernel, unknown_arm, variable_arm, huge_coordinates, hidden_chunk, state_missing, step_as_text,
-                 other_format, newer_format):
+    for make in (soft_layer, external_model, external_weight, lying_kernel, negative_kernel, unknown_arm, variable_arm,
+                 huge_coordinates, hidden_chunk, state_missing, step_as_text, other_format, newer_format):
         shutil.copy(source, path)
         with h5py.File(path, "r+") as f:
             make(f)
@@ -325,9 +329,9 @@ def planted_faults(folder):
     def no_history(f):
         del f["history"]
 
-    for make, word in ((broken_symmetry, "Hermitian"), (imaginary_mean, "Hermitian"), (lost_scale, "no dimension scale"), (short_column, "another length"),
-                       (steps_backwards, "do not grow"), (soft_outside_plots, "outside /plots"), (external, "another file"), (dangling_plot, "NXdata"), (wrong_axis, "NXdata"),
-                       (no_signal, "signal"), (unchecked, "Fletcher32"), (no_history, "history")):
+    for make, word in ((broken_symmetry, "Hermitian"), (imaginary_mean, "Hermitian"), (lost_scale, "no dimension scale"),
+                       (short_column, "another length"), (steps_backwards, "do not grow"), (soft_outside_plots, "outside /plots"),
+                       (external, "another file"), (dangling_plot, "NXdata"), (wrong_axis, "NXdata"), (no_signal, "signal"), (unchecked, "Fletcher32"), (no_history, "history")):
         shutil.copy(f"{folder}/run.h5", path)
         with h5py.File(path, "r+") as f:
             make(f)
@@ -337,7 +341,7 @@ def planted_faults(folder):
 
 
 def flipped_run(folder):
-    """A flip in data that a chunk's checksum covers is found by check; anywhere at all, the program survives or dies of the library, but never lies."""
+    """A flip in data that a chunk's checksum covers is found by check."""
     seed = int(os.environ.get("HS_TEST_SEED", random.randrange(2**31)))
     note(f"HS_TEST_SEED={seed}")
     draw = random.Random(seed)

@@ -5,8 +5,8 @@ import sys
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python3 -m halfspec", description="Draw the figures of a run: loss and error, filters in space and in the "
-                                     "spectrum over time, power by frequency, sparsity.")
+    what = "Draw the figures of a run: loss and error, filters in space and in the spectrum over time, power by frequency, sparsity."
+    parser = argparse.ArgumentParser(prog="python3 -m halfspec", description=what)
     parser.add_argument("run", help="run directory or run.h5")
     parser.add_argument("-o", "--output", default="figures", help="directory for the figures (default: %(default)s)")
     arguments = parser.parse_args(argv)

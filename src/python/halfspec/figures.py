@@ -7,7 +7,8 @@ import os
 import numpy as np
 
 COLOURS = {"loss": "#1f5fa8", "loss_data": "#7fb0de", "error_top1": "#b5402a", "error_top5": "#e0a294", "lr": "#3c7d3c"}
-POWERS = [("radial_power", "filters"), ("grad_radial_power", "gradient"), ("update_radial_power", "update"), ("momentum_radial_power", "momentum")]
+POWERS = [("radial_power", "filters"), ("grad_radial_power", "gradient"), ("update_radial_power", "update"),
+          ("momentum_radial_power", "momentum")]
 
 
 def _figure(width, height):
@@ -119,8 +120,8 @@ def _colours(name):
 
 
 def film_strip(history, file=None, filters=8, snapshots=10):
-    """How the first filters of a layer came about: one row a filter, one column a snapshot; in space on the left, log10 |X| on the right (zero
-    frequency in the middle). Filters are those of the first in-channel."""
+    """How the first filters of a layer came about: one row a filter, one column a snapshot; in space on the left, log10 |X| on the
+    right (zero frequency in the middle). Filters are those of the first in-channel."""
     at = _chosen(len(history.step), snapshots)
     steps, taps = history.step[at], history.taps[at][:, :filters, 0]  # [snapshot, filter, y, x]
     taps = np.swapaxes(taps, 0, 1)
@@ -149,7 +150,8 @@ def radial_heat_map(history, file=None):
     axes = figure.subplots(max(len(shown), 1), 1, sharex=True, squeeze=False)[:, 0]
     for a, (label, power) in zip(axes, shown):
         tiny = np.nanmax(power) * 1e-8 or 1e-30
-        image = a.imshow(np.log10(np.maximum(power, tiny)), aspect="auto", origin="lower", cmap=_colours("viridis"), interpolation="nearest")
+        shades = np.log10(np.maximum(power, tiny))
+        image = a.imshow(shades, aspect="auto", origin="lower", cmap=_colours("viridis"), interpolation="nearest")
         a.set_ylabel("|k|")
         a.set_yticks(range(power.shape[0]))
         a.set_title(f"{history.layer}: power of the {label}", fontsize=9)

@@ -9,7 +9,7 @@ from .files import FormatError, Reader, attributes, column, frame, kind_of
 
 
 class History:
-    """The history of one layer. Data sets are attributes (energy, radial_power, hoyer, ...: [snapshot, ...]) and read when they are asked for."""
+    """The history of one layer. Data sets are attributes (energy, radial_power, hoyer, ...: [snapshot, ...]), read when asked for."""
 
     def __init__(self, run, layer):
         self._run, self.layer = run, layer
@@ -56,7 +56,8 @@ class History:
         return self._to_taps(self.half_spectrum)
 
     def filters(self, step=None, domain="space"):
-        """Filters at STEP (default: newest; else the newest not after it): taps [out, in, y, x], or for domain="spectrum" the half spectrum."""
+        """Filters at STEP (default: newest; else the newest not after it): taps [out, in, y, x], or for domain="spectrum" their
+        half spectra [out, in, ky, kx]."""
         if "half_spectrum" not in self.names:
             raise LookupError(f"{self.layer}: this run kept no filters (history.filters = none); its checkpoints hold them")
         at = self._at(step)
