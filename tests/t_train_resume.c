@@ -11,16 +11,15 @@ static const char *with(const char *scratch, const char *name, char run[400])
     return run;
 }
 
-/* 20 steps at once, and 7 + 6 + 7. Epochs are 3 steps, so the cuts lie inside epochs. WORD [4]: what is special about this run. */
-static void same_ranks(const char *scratch, const char *what, const char *const *special)
+/* All steps at once, and in three parts. Epochs are 3 steps, so cuts lie inside epochs. SPECIAL [4]: what is special about this run. */
+static void same_ranks(const char *scratch, const char *what, const char *const *cut, const char *const *special)
 {
     char whole[400], parts[400], name[64];
-    const char *words[8] = {special[0], special[1], special[2], special[3], "eval-every=5", "max-steps=20", NULL};
+    const char *words[8] = {special[0], special[1], special[2], special[3], "eval-every=5", cut[2], NULL};
     snprintf(name, sizeof name, "whole-%s", what);
     hs_status st = fixture_train(tap_comm, with(scratch, name, whole), words, NULL);
     snprintf(name, sizeof name, "parts-%s", what);
     with(scratch, name, parts);
-    static const char *const cut[] = {"max-steps=7", "max-steps=13", "max-steps=20"};
     for (int i = 0; i < 3 && st == HS_OK; i++) {
         words[5] = cut[i];
         st = fixture_train(tap_comm, parts, words, NULL);
@@ -89,10 +88,13 @@ int main(int argc, char **argv)
     if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
         return 99;
     fixture_scratch(tap_comm, scratch);
-    same_ranks(scratch, "adam", (const char *const[]){"optimizer=adam", "lr=2e-3", "device=ref", "lr.warmup=4", NULL});
-    same_ranks(scratch, "momentum",
-               (const char *const[]){"optimizer=momentum", "lr.schedule=plateau", "device=cpu", "lr.patience=1", NULL});
-    same_ranks(scratch, "statistics",
+    static const char *const anywhere[] = {"max-steps=7", "max-steps=13", "max-steps=20"};
+    /* A run also evaluates at its end, and plateau counts evaluations: here the cuts lie where the whole run evaluates as well. */
+    static const char *const at_evaluations[] = {"max-steps=15", "max-steps=30", "max-steps=40"};
+    same_ranks(scratch, "adam", anywhere, (const char *const[]){"optimizer=adam", "lr=2e-3", "device=ref", "lr.warmup=4", NULL});
+    same_ranks(scratch, "momentum", anywhere, (const char *const[]){"optimizer=momentum", "lr=0.01", "device=cpu", "lr.warmup=4", NULL});
+    same_ranks(scratch, "plateau", at_evaluations, (const char *const[]){"optimizer=sgd", "lr=0.5", "lr.schedule=plateau", "lr.patience=2", NULL});
+    same_ranks(scratch, "statistics", anywhere,
                (const char *const[]){"net=C4k3 BN R SP5 D0.3 F4", "augment.shift=1", "device=ref", "optimizer=adamw", NULL});
     if (tap_comm->size == 3)
         other_ranks(scratch);
