@@ -58,6 +58,10 @@ def run_filters(folder):
             ok(np.allclose(group["l1_spatial"][:], np.abs(every).sum((1, 2, 3, 4)), rtol=1e-5), f"{layer}: spatial L1")
             ok(np.allclose(group["radial_power"][:].sum(1), (flat**2).sum(1) / (every.shape[1] * every.shape[2]), rtol=1e-5),
                f"{layer}: Parseval over rings")
+            small = (flat < group["frac_small"].attrs["threshold"] * flat.max(1, keepdims=True)).mean(1)
+            ok(np.allclose(group["frac_small"][:], small, atol=1.5 / n), f"{layer}: share of small moduli")
+            gini = [1 - 2 * ((np.sort(f) / f.sum()) * (n - np.arange(n) - 0.5) / n).sum() for f in flat]
+            ok(np.allclose(group["gini"][:], gini, atol=1e-5), f"{layer}: Gini index")
             ok((group["hist_spatial"][:].sum(1) == n).all(), f"{layer}: a histogram counts every tap")
             ok(np.isnan(group["grad_norm"][0]) and group["grad_norm"][1] > 0, f"{layer}: what a snapshot lacks is NaN")
 
@@ -151,7 +155,7 @@ def nxdata(folder):
                 wrong.append(f"{name}: auxiliary signals do not fit the signal")
             if any(np.any(np.diff(plot[a][:]) <= 0) for a in axes):
                 wrong.append(f"{name}: an axis is not ascending, viewers would mislabel it")
-        ok(len(file["plots"]) == 4 + 2 * 4 and not wrong, f"{len(file['plots'])} NXdata groups keep the rules")
+        ok(len(file["plots"]) == 4 + 2 * 5 and not wrong, f"{len(file['plots'])} NXdata groups keep the rules")
         note("\n".join(wrong))
 
 

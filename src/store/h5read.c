@@ -118,6 +118,8 @@ static hs_status check_type(hid_t data, const char *name, hs_h5_shape *shape)
     for (int t = HS_H5_U8; t < HS_H5_TEXT; t++)
         if (same_type(stored, (hs_h5_type)t))
             shape->type = (hs_h5_type)t;
+    if (kind == H5T_INTEGER && shape->bytes == 1 && H5Tget_sign(stored) == H5T_SGN_NONE)
+        shape->type = HS_H5_U8; /* of either byte order, which one byte has not */
     bool plain = (kind == H5T_INTEGER || kind == H5T_FLOAT) && shape->bytes >= 1 && shape->bytes <= 8;
     H5Tclose(stored);
     if (committed || (!plain && shape->type == HS_H5_SAME))

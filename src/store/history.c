@@ -180,6 +180,15 @@ static hs_status image_attribute(hid_t group, const char *name)
     return st;
 }
 
+static hs_status threshold_attribute(hid_t group)
+{
+    hid_t data = H5Dopen2(group, "frac_small", H5P_DEFAULT);
+    H5_TRY(group, data);
+    hs_status st = hs_h5_set_f64(data, "threshold", HS_SMALL_SHARE);
+    H5Dclose(data);
+    return st;
+}
+
 static hs_status describe(hid_t group, const hs_run_layer *l)
 {
     int32_t kernel[2] = {l->kernel_h, l->kernel_w};
@@ -199,6 +208,7 @@ hs_status hs_history_make(hid_t history, const hs_run_layer *layer, int first)
     HS_TRY_GOTO(st, make_axes(group, layer, filters), done);
     HS_TRY_GOTO(st, make_arrays(group, layer, filters), done);
     HS_TRY_GOTO(st, make_statistics(group, layer), done);
+    HS_TRY_GOTO(st, threshold_attribute(group), done);
     HS_TRY_GOTO(st, image_attribute(group, "spatial_mosaic"), done);
     st = image_attribute(group, "energy");
 done:

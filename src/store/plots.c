@@ -28,6 +28,7 @@ static const plot layer_plot[] = {
      {"step", "ky_centered", "kx"},
      "{\"signal_scale_type\": \"log\"}"},
     {"%s_radial", "%s: power by |k|", "/history/%s", "radial_power", {0}, {"step", "radius"}, "{\"signal_scale_type\": \"log\"}"},
+    {"%s_histogram", "%s: number of |X| by magnitude", "/history/%s", "hist_spectral", {0}, {"step", "log10_abs"}, NULL},
     {"%s_sparsity", "%s: sparsity", "/history/%s", "hoyer", {"gini", "frac_small"}, {"step"}, NULL},
 };
 
