@@ -1,4 +1,5 @@
 # jobs - how named results are made; installed as examples.
 jobsdir = $(datadir)/halfspec/jobs
-dist_jobs_DATA = jobs/train.slurm jobs/fashion.conf
+dist_jobs_DATA = jobs/train.slurm jobs/fashion.conf jobs/paper-sp.conf jobs/deep.conf jobs/deep-conv.conf jobs/generic.conf jobs/seed-mnist.conf
+EXTRA_DIST += jobs/studies/sketch.conf jobs/studies/sketch.sh jobs/studies/sketch.md
 EXTRA_DIST += jobs/setup.sh jobs/quickstart.sh tests/quickcheck.sh jobs/results/fashion-filters.png

@@ -21,10 +21,11 @@ class Drawn:
         self.h, self.w, self.c = r.randint(5, 10), r.randint(5, 10), r.randint(1, 3)
         self.shape = (r.randint(2, 6), self.h, self.w, self.c, r.randint(2, 5))
         self.periodic = r.random() < 0.5
+        self.modulus = r.random() < 0.3  # modReLU of offset b > 0 jumps by b where a bin is 0: no maps that ReLU empties, none limited to a band
         words = []
         for _ in range(r.randint(2, 5)):
             words += self.block()
-        if "MR" in words:  # modReLU of offset b > 0 jumps by b where a bin is 0, as bins of a map are that a ReLU has emptied
+        if self.modulus:
             words = ["T" if word == "R" else word for word in words]
         self.text = " ".join(words + ([f"C{self.shape[4]}k1 GA"] if r.random() < 0.3 else [f"F{self.shape[4]}"]))
 
@@ -36,7 +37,7 @@ class Drawn:
             arm = "spectral"
         periodic = self.periodic if r.random() < 0.8 else not self.periodic
         options += [f"param={arm}", f"boundary={'periodic' if periodic else 'zero'}"]
-        if periodic and arm not in ("spectral3d", "rotation") and r.random() < 0.3:
+        if periodic and not self.modulus and arm not in ("spectral3d", "rotation") and r.random() < 0.3:
             options.append("embed=band")
         if stride and r.random() < 0.2 and min(self.h, self.w) > 4:
             options.append("stride=2")
@@ -62,7 +63,7 @@ class Drawn:
             self.h, self.w = -(-self.h // s), -(-self.w // s)
             return [r.choice("MA") + f"{k}s{s}"]
         if kind < 0.82:
-            return [r.choice(["MR", "ST"]), act]
+            return [r.choice(["MR", "ST"]) if self.modulus else "ST", act]
         if kind < 0.88 and self.h == self.w:
             return ["FD"]
         if kind < 0.95:
