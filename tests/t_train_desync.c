@@ -8,7 +8,7 @@
 /* One bit of rank ODD's parameter number AT is turned and turned back. */
 static void flip_one_bit(hs_trainer *t, int odd, size_t at, int bit)
 {
-    char named[16], *byte = (char *)t->parameters.host + at * (size_t)t->world.device->backend->real;
+    char named[32], *byte = (char *)t->parameters.host + at * (size_t)t->world.device->backend->real;
     snprintf(named, sizeof named, "of rank %d ", odd);
     if (tap_comm->rank == odd)
         *byte ^= (char)(1 << bit);
