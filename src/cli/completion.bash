@@ -19,7 +19,7 @@ _halfspec()
         mapfile -t COMPREPLY < <(compgen -W "$("$program" help --commands 2> /dev/null) keys net data files codes $("$program" help --keys 2> /dev/null)" -- "$cur")
         return
         ;;
-    info | check)
+    info | check | pack)
         compopt -o default
         return
         ;;
