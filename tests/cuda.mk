@@ -33,4 +33,6 @@ t_cuda_planted_LDADD = $(cuda_emulated_ldadd)
 t_cuda_train_SOURCES = tests/t_cuda_train.c tests/train_fixture.h src/backends.c
 t_cuda_train_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_train_LDADD = $(cuda_emulated_ldadd)
+# not in TESTS: it wants a GPU
+EXTRA_DIST += tests/gpu.sh
 EXTRA_DIST += tests/t_cuda_no_compiler.sh
