@@ -100,6 +100,9 @@ static void all_sides(const char *kernels)
     one_side(cpu, device, s, 128, 3, 16);
     one_side(cpu, device, s, 4, 131, 3);
     one_side(cpu, device, s, 150, 129, 2);
+    one_side(cpu, device, s, 3, 200, 17); /* FFTW on one axis, on both */
+    one_side(cpu, device, s, 201, 2, 16);
+    one_side(cpu, device, s, 193, 194, 3);
     cpu->device->stream_destroy(&s);
     cpu->device->close(&device);
 }

@@ -13,17 +13,18 @@ static bool supports(const hs_device *device, const hs_conv_desc *d)
     return d->engine == HS_ENGINE_DIRECT && !spectrum;
 }
 
-/* Rates of one core that the model counts with: measured with one thread on a 2-core AVX-512 machine (Sapphire Rapids, 140 GF/s in the product
- * kernel from L2). Only their ratios decide between engines, and those hold within some 20 % on AVX2 machines too. */
-static const double rate_bins = 110e9, rate_dft = 60e9, rate_blas = 90e9, bandwidth = 12e9;
+/* Rates of one core that the model counts with, measured with one thread on a 2-core AVX-512 machine (Sapphire Rapids class; the product kernel
+ * reaches 170 GF/s from L2): products of bins 115 forward and 88 for the filter gradient, direct convolution 120, transforms 0.47 GF in 7 ms of
+ * which half is memory. Only their ratios decide between engines. CACHED is the bandwidth of windows that stay in L2. */
+static const double rate_bins = 105e9, rate_dft = 120e9, rate_direct = 130e9, bandwidth = 12e9, cached = 60e9;
 
 static double direct_seconds(const hs_conv_desc *d)
 {
     const double pixels = (double)d->capacity * d->oh * d->ow, k = (double)d->kh * d->kw * d->ci, passes = d->need_dx ? 3 : 2;
     /* Thin matrices run slower: panels of fewer than 16 columns or windows of fewer than 16 numbers waste lanes. */
-    const double rate = rate_blas * (d->co < 16 ? d->co / 16.0 : 1) * (k < 64 ? (16 + k) / 80 : 1);
+    const double rate = rate_direct * (d->co < 16 ? d->co / 16.0 : 1) * (k < 64 ? (8 + k) / 72 : 1);
     const double gather = d->kh == 1 && d->kw == 1 && d->stride == 1 ? 0 : passes * pixels * k * 4 * 2;
-    return passes * 2 * pixels * k * d->co / rate + (gather + passes * 4 * pixels * d->co) / bandwidth;
+    return passes * 2 * pixels * k * d->co / rate + gather / cached + passes * 4 * pixels * (d->ci + d->co) / bandwidth;
 }
 
 static double plane_seconds(int h, int w, int ph, int pw)

@@ -113,7 +113,8 @@ static void correlate_bin(const hs_cpu_bins *b, const block *k, ptrdiff_t bin, p
     kernels->sums(b->n, k->width, d, b->y.sample, d + b->y.im, b->y.sample, k->sum, k->diff, k->width);
     const hs_cpu_bin_adjoint one = {.rows = b->n, .m = k->m, .width = k->width, .x = x, .xs = k->xs, .x_row = b->x.sample, .x_im = b->x.im,
                                     .xs_row = k->mw, .d = d, .sum = k->sum, .diff = k->diff, .d_row = b->y.sample, .d_im = b->y.im,
-                                    .products = products, .ahead_x = x + (next - bin) * b->x.bin, .ahead_d = d + (next - bin) * b->y.bin, .ahead_width = k->mw};
+                                    .products = products, .ahead_x = x + (next - bin) * b->x.bin,
+                                    .ahead_d = d + (next - bin) * b->y.bin, .ahead_width = k->mw};
     kernels->bin_adjoint(&one);
 }
 

@@ -1,11 +1,13 @@
 /* dft.c - two-dimensional transforms, vectorised over channels.
  *
- * Sides that have one go through straight-line codelets (gen_codelets.c), all others through symmetric sums: a real axis of P splits into e_j = x_j + x_{P-j} and o_j = x_j - x_{P-j}; then X_v = sum_j e_j cos(2 pi v j / P) - i sum_j o_j sin(..). The
- * two sums are small matrix products [P/2+1 x P/2+1] and [(P-1)/2]^2 whose columns are channels, so they run at the speed of the product
- * kernel whatever P is: no size is special, odd and prime sides cost what their neighbours do. Per channel P^2/2 multiply-adds a row and P^2 a
- * complex column: 76k flops for P = 33, 0.6 us at 130 GF/s, against 5.6 us for FFTW's 33 x 33 with one thread. Rows go into T
- * [column][row][re|im], columns from there straight to (n, bin) chunks. */
+ * Sides that have them go through straight-line codelets (gen_codelets.c), very long ones through FFTW, all others through symmetric sums: a real
+ * axis of P splits into e_j = x_j + x_{P-j} and o_j = x_j - x_{P-j}; then X_v = sum_j e_j cos(2 pi v j / P) - i sum_j o_j sin(..). The two sums
+ * are small matrix products [P/2+1 x P/2+1] and [(P-1)/2]^2 whose columns are channels, so they run at the speed of the product kernel whatever P
+ * is: P^2/2 multiply-adds a real row and P^2 a complex column. Rows go into T [column][row][re|im], columns from there straight to the (bin,
+ * sample) chunks of the spectrum, past the cache; so do planes on the way back. 33 x 33 with one thread, 96 channels of 64 samples from and to
+ * memory: 1.1 us a channel each way, of which some 0.7 are memory; FFTW takes 5.6 us for a plane in cache. */
 #include "dft.h"
+#include "dft_axis.h"
 
 #include <math.h>
 #include <omp.h>
@@ -15,58 +17,19 @@
 #include "hs_base.h"
 #include "hs_spectrum.h"
 
-typedef struct axis {
-    int p, len;      /* grid, and how much of it is not zero */
-    int cosines, sines; /* rows of the two matrices: p/2 + 1 and (p-1)/2 */
-    int used_cos, used_sin; /* of them those that meet non-zero input: all if len > p/2 */
-    float *cos, *sin;
-    const hs_cpu_codelet *codelet; /* NULL: by the matrices */
-} axis;
-
 struct hs_cpu_dft {
     const hs_cpu_kernels *kernels;
     int threads, c, cp, bins;
     float scale;     /* sqrt(2 / (ph pw)): of coordinates, except that self-conjugate bins are sqrt2 smaller */
-    axis x, y;       /* y's matrices hold the scale */
+    hs_cpu_axis x, y;       /* y's matrices hold the scale */
     float *self_cos; /* y's cosines for columns that are their own mirror: rows of self-conjugate bins are sqrt2 smaller */
     int *column;     /* [pw/2 + 2] first bin */
-    size_t row_floats, t_column, t_floats, y_floats; /* scratch of one thread, in floats: rows, T and its column, column buffers */
+    size_t row_floats, t_column, t_floats, y_floats, fftw_floats; /* scratch of one thread: rows, T and its column, column buffers, FFTW's */
 };
-
-static const double two_pi = 6.283185307179586476925;
-
-static double angle(int p, int a, int b)
-{
-    return two_pi * (double)((long)a * b % p) / p;
-}
-
-static const hs_cpu_codelet *codelet_of(const hs_cpu_kernels *kernels, int p, int len)
-{
-    for (const hs_cpu_codelet *c = kernels->codelets; c && c->side; c++)
-        if (c->side == p && len >= p - c->pruned)
-            return c;
-    return NULL;
-}
-
-static hs_status axis_plan(const hs_cpu_kernels *kernels, int p, int len, double scale, axis *a)
-{
-    *a = (axis){.p = p, .len = len, .cosines = p / 2 + 1, .sines = (p - 1) / 2, .codelet = codelet_of(kernels, p, len)};
-    a->used_cos = len < a->cosines ? len : a->cosines;
-    a->used_sin = len - 1 < a->sines ? len - 1 : a->sines;
-    HS_TRY(hs_calloc((size_t)a->cosines * a->cosines, sizeof(float), "cosines", &a->cos));
-    HS_TRY(hs_calloc((size_t)a->sines * a->sines + 1, sizeof(float), "sines", &a->sin));
-    for (int v = 0; v < a->cosines; v++)
-        for (int j = 0; j < a->cosines; j++)
-            a->cos[v * a->cosines + j] = (float)(scale * cos(angle(p, v, j)));
-    for (int v = 1; v <= a->sines; v++)
-        for (int j = 1; j <= a->sines; j++)
-            a->sin[(v - 1) * a->sines + j - 1] = (float)(scale * sin(angle(p, v, j)));
-    return HS_OK;
-}
 
 static hs_status self_plan(hs_cpu_dft *d)
 {
-    const axis *y = &d->y;
+    const hs_cpu_axis *y = &d->y;
     HS_TRY(hs_calloc((size_t)y->cosines * y->cosines, sizeof(float), "cosines", &d->self_cos));
     for (int u = 0; u < y->cosines; u++)
         for (int j = 0; j < y->cosines; j++)
@@ -88,14 +51,16 @@ hs_status hs_cpu_dft_plan(const hs_cpu_device *device, int h, int w, int ph, int
     d->c = c, d->cp = hs_cpu_pad(c);
     d->scale = (float)sqrt(2.0 / ((double)ph * pw));
     d->bins = hs_bins_count(ph, pw);
-    HS_TRY_GOTO(st, axis_plan(d->kernels, pw, w, 1.0, &d->x), fail);
-    HS_TRY_GOTO(st, axis_plan(d->kernels, ph, h, sqrt(2.0 / ((double)ph * pw)), &d->y), fail);
+    HS_TRY_GOTO(st, hs_cpu_axis_plan(d->kernels, pw, w, d->cp, 1.0, &d->x), fail);
+    HS_TRY_GOTO(st, hs_cpu_axis_plan(d->kernels, ph, h, d->cp, sqrt(2.0 / ((double)ph * pw)), &d->y), fail);
     HS_TRY_GOTO(st, self_plan(d), fail);
     const size_t b = HS_CPU_PANEL;
     d->row_floats = ((size_t)w + 2 * (size_t)pw + 2) * b;
     d->t_column = (size_t)h * 2 * b + HS_CPU_PAD; /* the line more keeps columns off one cache set */
     d->t_floats = (size_t)d->x.cosines * d->t_column;
     d->y_floats = (4 * ((size_t)ph / 2 + 1) + (size_t)ph) * 2 * b;
+    if (d->x.fftw || d->y.fftw)
+        d->fftw_floats = hs_cpu_fftw_floats(ph > pw ? ph : pw);
     *out = d;
     return HS_OK;
 fail:
@@ -108,8 +73,7 @@ void hs_cpu_dft_destroy(hs_cpu_dft **plan)
     hs_cpu_dft *d = *plan;
     if (!d)
         return;
-    hs_free(d->x.cos), hs_free(d->x.sin);
-    hs_free(d->y.cos), hs_free(d->y.sin);
+    hs_cpu_axis_destroy(&d->x), hs_cpu_axis_destroy(&d->y);
     hs_free(d->self_cos);
     hs_free(d->column);
     hs_free(d);
@@ -118,7 +82,7 @@ void hs_cpu_dft_destroy(hs_cpu_dft **plan)
 
 static size_t thread_floats(const hs_cpu_dft *d)
 {
-    return d->row_floats + d->t_floats + d->y_floats;
+    return d->row_floats + d->t_floats + d->y_floats + d->fftw_floats;
 }
 
 size_t hs_cpu_dft_scratch_bytes(const hs_cpu_dft *d)
@@ -151,6 +115,7 @@ typedef struct job {
     float *line, *even, *odd;      /* a row [w][width] and its halves */
     float *t;                      /* [pw/2+1][h][re|im: width] */
     float *fold_e, *fold_o, *sum_e, *sum_o; /* halves of a column before and after the products */
+    float *fftw;
     float *ragged;                 /* a column of the spectrum with whole rows */
     hs_cpu_spectrum s;             /* of this image and block */
     bool whole;                    /* rows of the spectrum are padded to the block's width */
@@ -174,6 +139,7 @@ static job job_of(const hs_cpu_dft *d, int task, hs_cpu_spectrum spectrum, void 
     j.sum_e = j.fold_o + half;
     j.sum_o = j.sum_e + half;
     j.ragged = j.sum_o + half;
+    j.fftw = j.line + d->row_floats + d->t_floats + d->y_floats;
     j.s.at += j.image * spectrum.sample + j.first;
     j.stream = j.whole && ((uintptr_t)spectrum.at % 64 | (uintptr_t)(spectrum.bin | spectrum.sample) % HS_CPU_PAD) == 0;
     return j;
@@ -207,7 +173,7 @@ static void negate_rows(int rows, int width, const float *from, ptrdiff_t ld_fro
 
 static void row_forward(const job *j, const float *x, int row)
 {
-    const axis *a = &j->d->x;
+    const hs_cpu_axis *a = &j->d->x;
     const int w = j->width;
     ptrdiff_t ldx = j->d->c;
     if (j->used < w) {
@@ -215,8 +181,8 @@ static void row_forward(const job *j, const float *x, int row)
         x = j->line, ldx = w;
     }
     float *re = j->t + (ptrdiff_t)row * 2 * w, *im = re + j->d->t_column + w;
-    if (a->codelet) {
-        a->codelet->real(w, a->len, x, ldx, re, re + w, (ptrdiff_t)j->d->t_column);
+    if (hs_cpu_by_lines(a)) {
+        hs_cpu_line_real(a, w, j->fftw, x, ldx, re, re + w, (ptrdiff_t)j->d->t_column);
         return;
     }
     j->d->kernels->fold(a->p, a->len, w, x, ldx, j->even, j->odd, w);
@@ -234,11 +200,16 @@ static void scatter(const job *j, int rows, float *out)
 
 static void column_forward(const job *j, const float *t, float *out)
 {
-    const axis *a = &j->d->y;
+    const hs_cpu_axis *a = &j->d->y;
     const int w = j->width;
     const hs_cpu_kernels *k = j->d->kernels;
-    if (a->codelet && j->whole) {
-        a->codelet->complex(w, a->len, t, t + w, 2 * w, j->d->scale, a->p, out, out + j->s.im, j->s.bin, j->stream);
+    if (hs_cpu_by_lines(a) && j->whole) {
+        hs_cpu_line_complex(a, w, j->fftw, a->len, t, t + w, 2 * w, j->d->scale, a->p, out, out + j->s.im, j->s.bin, j->stream);
+        return;
+    }
+    if (hs_cpu_by_lines(a)) {
+        hs_cpu_line_complex(a, w, j->fftw, a->len, t, t + w, 2 * w, j->d->scale, a->p, j->ragged, j->ragged + w, 2 * w, false);
+        scatter(j, a->p, out);
         return;
     }
     k->fold(a->p, a->len, 2 * w, t, 2 * w, j->fold_e, j->fold_o, 2 * w);
@@ -255,7 +226,7 @@ static void column_forward(const job *j, const float *t, float *out)
 /* Rows u of a column that is its own mirror, [re|im]: scaled, and without the imaginary parts that self-conjugate bins do not have. */
 static void scale_self(const job *j, float *rows)
 {
-    const axis *a = &j->d->y;
+    const hs_cpu_axis *a = &j->d->y;
     const int w = j->width;
     for (int u = 0; u < a->cosines; u++, rows += 2 * w) {
         const bool self = u == 0 || 2 * u == a->p;
@@ -272,14 +243,14 @@ static void scale_self(const job *j, float *rows)
 /* Real input: rows 0 .. p/2 only, X_u = e_u - i o_u. */
 static void self_forward(const job *j, const float *t, float *out)
 {
-    const axis *a = &j->d->y;
+    const hs_cpu_axis *a = &j->d->y;
     const int w = j->width;
     const hs_cpu_kernels *k = j->d->kernels;
     memset(j->ragged + w, 0, (size_t)w * sizeof(float));
     if (a->p % 2 == 0)
         memset(j->ragged + (ptrdiff_t)a->p / 2 * 2 * w + w, 0, (size_t)w * sizeof(float));
-    if (a->codelet) {
-        a->codelet->real(w, a->len, t, 2 * w, j->ragged, j->ragged + w, 2 * w);
+    if (hs_cpu_by_lines(a)) {
+        hs_cpu_line_real(a, w, j->fftw, t, 2 * w, j->ragged, j->ragged + w, 2 * w);
         scale_self(j, j->ragged);
     } else {
         k->fold(a->p, a->len, w, t, 2 * w, j->fold_e, j->fold_o, w);
@@ -340,11 +311,16 @@ static void fetch_column(const job *j, int v)
 
 static void column_inverse(const job *j, const float *in, float *t)
 {
-    const axis *a = &j->d->y;
+    const hs_cpu_axis *a = &j->d->y;
     const int w = j->width;
     const hs_cpu_kernels *k = j->d->kernels;
-    if (a->codelet && j->whole) {
-        a->codelet->complex(w, a->p, in + j->s.im, in, j->s.bin, j->d->scale, a->len, t + w, t, 2 * w, false);
+    if (hs_cpu_by_lines(a) && j->whole) { /* the inverse is the transform with re and im exchanged */
+        hs_cpu_line_complex(a, w, j->fftw, a->p, in + j->s.im, in, j->s.bin, j->d->scale, a->len, t + w, t, 2 * w, false);
+        return;
+    }
+    if (hs_cpu_by_lines(a)) {
+        gather(j, a->p, in);
+        hs_cpu_line_complex(a, w, j->fftw, a->p, j->ragged + w, j->ragged, 2 * w, j->d->scale, a->len, t + w, t, 2 * w, false);
         return;
     }
     if (j->whole) {
@@ -360,13 +336,13 @@ static void column_inverse(const job *j, const float *in, float *t)
 
 static void self_inverse(const job *j, const float *in, float *t)
 {
-    const axis *a = &j->d->y;
+    const hs_cpu_axis *a = &j->d->y;
     const int w = j->width;
     const hs_cpu_kernels *k = j->d->kernels;
     gather(j, a->cosines, in);
-    if (a->codelet) {
+    if (hs_cpu_by_lines(a)) {
         scale_self(j, j->ragged);
-        a->codelet->adjoint(w, a->len, j->ragged, j->ragged + w, 2 * w, NULL, t, 2 * w, false);
+        hs_cpu_line_adjoint(a, w, j->fftw, j->ragged, j->ragged + w, 2 * w, NULL, t, 2 * w, false);
         return;
     }
     k->product(a->used_cos, w, a->cosines, j->d->self_cos, 1, a->cosines, j->ragged, 2 * w, j->sum_e, w, false);
@@ -377,13 +353,13 @@ static void self_inverse(const job *j, const float *in, float *t)
 /* Columns that are their own mirror hold no imaginary part in T, so rows of sines start at column 1. */
 static void row_inverse(const job *j, int row, const float *bias, float *x)
 {
-    const axis *a = &j->d->x;
+    const hs_cpu_axis *a = &j->d->x;
     const int w = j->width;
     const float *re = j->t + (ptrdiff_t)row * 2 * w, *im = re + j->d->t_column + w;
     const hs_cpu_kernels *k = j->d->kernels;
-    if (a->codelet) {
+    if (hs_cpu_by_lines(a)) {
         float *to = j->used == w ? x : j->line;
-        a->codelet->adjoint(w, a->len, re, re + w, (ptrdiff_t)j->d->t_column, bias, to, j->used == w ? j->d->c : w, j->stream_x);
+        hs_cpu_line_adjoint(a, w, j->fftw, re, re + w, (ptrdiff_t)j->d->t_column, bias, to, j->used == w ? j->d->c : w, j->stream_x);
         if (j->used < w)
             copy_rows(a->len, j->used, j->line, w, x, j->d->c);
         return;
