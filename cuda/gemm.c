@@ -1,7 +1,9 @@
 /* gemm.c - matrix products through cuBLAS. It thinks in columns: a row-major C = A B is its C^T = B^T A^T. */
 #include "hs_cuda.h"
 
-hs_status hs_cuda_multiply(hs_stream *stream, const hs_cuda_product *p)
+enum { BATCH = 65535 }; /* most products of one call: a grid has no more blocks along its second and third axis */
+
+static hs_status multiply_some(hs_stream *stream, const hs_cuda_product *p)
 {
     const hs_cuda_stream *s = hs_cuda_stream_of(stream);
     if (p->m == 0 || p->n == 0 || p->batch == 0)
@@ -16,6 +18,19 @@ hs_status hs_cuda_multiply(hs_stream *stream, const hs_cuda_product *p)
                                                          p->m, p->k, &p->alpha, p->b, CUDA_R_32F, p->ldb, p->stride_b, p->a, CUDA_R_32F, p->lda,
                                                          p->stride_a, &p->beta, p->c, CUDA_R_32F, p->ldc, p->stride_c, p->batch, compute,
                                                          CUBLAS_GEMM_DEFAULT), "a product");
+}
+
+hs_status hs_cuda_multiply(hs_stream *stream, const hs_cuda_product *all)
+{
+    hs_cuda_product p = *all;
+    for (int done = 0; done < all->batch; done += p.batch) {
+        p.batch = all->batch - done < BATCH ? all->batch - done : BATCH;
+        p.a = all->a + done * all->stride_a;
+        p.b = all->b + done * all->stride_b;
+        p.c = all->c + done * all->stride_c;
+        HS_TRY(multiply_some(stream, &p));
+    }
+    return HS_OK;
 }
 
 static hs_status gemm(hs_stream *s, bool trans_a, bool trans_b, int m, int n, int k, double alpha, const void *a, int lda, const void *b, int ldb,

@@ -11,6 +11,7 @@
 
 #include "hs_backend.h"
 #include "hs_base.h"
+#include "hs_cuda.h"
 
 static hs_status open_with(const char *precision, int ordinal, int local_rank, hs_device **device)
 {
@@ -153,11 +154,42 @@ static void copies(void **state)
     free(b);
 }
 
+/* More products than a grid has blocks. */
+static void many_products(void **state)
+{
+    (void)state;
+    enum { COUNT = 70000 };
+    hs_device *device = NULL;
+    hs_stream *s = NULL;
+    float *host = malloc(COUNT * sizeof *host), *a = NULL, *c = NULL;
+    assert_non_null(host);
+    assert_int_equal(open_with("fp32", -1, 0, &device), HS_OK);
+    assert_int_equal(device->backend->device->stream_create(device, &s), HS_OK);
+    const hs_memory_ops *ops = device->backend->memory;
+    assert_int_equal(ops->alloc(device, COUNT * sizeof *a, (void **)&a), HS_OK);
+    assert_int_equal(ops->alloc(device, COUNT * sizeof *c, (void **)&c), HS_OK);
+    for (int i = 0; i < COUNT; i++)
+        host[i] = (float)i;
+    assert_int_equal(ops->upload(s, a, host, COUNT * sizeof *host), HS_OK);
+    const hs_cuda_product squares = {.m = 1, .n = 1, .k = 1, .a = a, .b = a, .c = c, .lda = 1, .ldb = 1, .ldc = 1, .stride_a = 1, .stride_b = 1,
+                                     .stride_c = 1, .batch = COUNT, .alpha = 1};
+    assert_int_equal(hs_cuda_multiply(s, &squares), HS_OK);
+    assert_int_equal(ops->download(s, host, c, COUNT * sizeof *host), HS_OK);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(host[i] == (float)i * (float)i);
+    ops->free(device, a);
+    ops->free(device, c);
+    device->backend->device->stream_destroy(&s);
+    hs_device_close(&device);
+    free(host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opens),      cmocka_unit_test(takes_turns), cmocka_unit_test(says_what_is_missing),
         cmocka_unit_test(falls_back), cmocka_unit_test(says_what_memory_was_needed), cmocka_unit_test(copies),
+        cmocka_unit_test(many_products),
     };
     return cmocka_run_group_tests_name("emulated GPU", tests, NULL, NULL);
 }
