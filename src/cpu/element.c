@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#include "../ref/ref.h"
 #include "hs_rng.h"
 
 /* Starting the threads takes as long as some 20,000 numbers. */
@@ -87,6 +86,81 @@ static hs_status dropout(hs_stream *s, int n, size_t features, double p, uint64_
     return HS_OK;
 }
 
+/* ---- spectral activations: z -> g z, g = max(1 + offset / |z|, 0), 0 at z = 0; offset b, or -|b| for the soft threshold ----------------- */
+
+/* |z| of the unitary bin from its coordinates, and what they are times it. */
+static float gain(float re, float im, float unit, float offset, float *modulus)
+{
+    *modulus = unit * sqrtf(re * re + im * im);
+    const float g = *modulus > 0.0f ? 1.0f + offset / *modulus : *modulus == 0.0f ? 0.0f : *modulus;
+    return g < 0.0f ? 0.0f : g;
+}
+
+static float offset_of(bool soft, float b)
+{
+    return soft ? -fabsf(b) : b;
+}
+
+static float unit_of(bool self)
+{
+    return self ? 1.0f : 0.70710678118654752f; /* coordinates of other bins are sqrt2 larger */
+}
+
+static hs_status modulus_fwd(hs_stream *s, bool soft, int bins, const uint8_t *self, int n, int c, const void *x, const void *b, void *y)
+{
+    const float *offset = b;
+    const size_t row = 2 * (size_t)c;
+#pragma omp parallel for num_threads(s->device->threads) schedule(static)
+    for (int u = 0; u < bins; u++)
+        for (int i = 0; i < n; i++) {
+            const float *in = (const float *)x + ((size_t)u * n + i) * row;
+            float *out = (float *)y + ((size_t)u * n + i) * row, modulus;
+            for (int j = 0; j < c; j++) {
+                const float im = self[u] ? 0.0f : in[c + j], g = gain(in[j], im, unit_of(self[u]), offset_of(soft, offset[j]), &modulus);
+                out[j] = g == 0.0f ? 0.0f : g * in[j];
+                out[c + j] = g == 0.0f ? 0.0f : g * im;
+            }
+        }
+    return HS_OK;
+}
+
+/* dv' = g dv - offset unit^2 (v . dv) / |z|^3 v and d offset = (v . dv) / |z|, both 0 where g is cut off; v the coordinates. */
+static void modulus_columns(bool soft, bool self, int c, int width, const float *x, const float *b, const float *dy, float *dx,
+                            double *db)
+{
+    const float unit = unit_of(self);
+    for (int j = 0; j < width; j++) {
+        const float offset = offset_of(soft, b[j]), im = self ? 0.0f : x[c + j], dim = self ? 0.0f : dy[c + j];
+        float r;
+        const float g = gain(x[j], im, unit, offset, &r), dot = x[j] * dy[j] + im * dim;
+        const float along = g == 0.0f ? 0.0f : offset * (unit / r) * (unit / r) * (dot / r);
+        dx[j] = g == 0.0f ? 0.0f : g * dy[j] - along * x[j];
+        dx[c + j] = g == 0.0f ? 0.0f : g * dim - along * im;
+        db[j] += g == 0.0f ? 0.0 : (double)(dot / r);
+    }
+}
+
+/* A thread takes columns of channels through all bins, so that a channel's sum has one order. */
+static hs_status modulus_bwd(hs_stream *s, bool soft, int bins, const uint8_t *self, int n, int c, const void *x, const void *b, const void *dy,
+                             void *dx, void *db)
+{
+    enum { COLUMNS = 16 };
+    const float *offset = b;
+#pragma omp parallel for num_threads(s->device->threads) schedule(static)
+    for (int first = 0; first < c; first += COLUMNS) {
+        const int width = c - first < COLUMNS ? c - first : COLUMNS;
+        double sum[COLUMNS] = {0};
+        for (size_t r = 0; r < (size_t)bins * n; r++)
+            modulus_columns(soft, self[r / n], c, width, (const float *)x + r * 2 * c + first, offset + first, (const float *)dy + r * 2 * c + first,
+                            (float *)dx + r * 2 * c + first, sum);
+        for (int j = 0; j < width; j++) {
+            const float value = offset[first + j];
+            ((float *)db)[first + j] = (float)(!soft ? sum[j] : value > 0 ? -sum[j] : value < 0 ? sum[j] : 0);
+        }
+    }
+    return HS_OK;
+}
+
 const hs_element_ops hs_cpu_element_ops = {
     .relu_fwd = relu_fwd,
     .relu_bwd = relu_bwd,
@@ -95,6 +169,6 @@ const hs_element_ops hs_cpu_element_ops = {
     .add = add,
     .scale = scale,
     .dropout = dropout,
-    .modulus_fwd = hs_ref32_modulus_fwd,
-    .modulus_bwd = hs_ref32_modulus_bwd,
+    .modulus_fwd = modulus_fwd,
+    .modulus_bwd = modulus_bwd,
 };

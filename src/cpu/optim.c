@@ -1,13 +1,11 @@
 /* optim.c - updates and norms on the flat slab. Sums go over a fixed number of pieces, added in order, whatever the threads. */
-#include "cpu.h"
+#include "optim.h"
 
 #include <math.h>
 
-#include "../ref/ref.h"
-
 enum { PIECES = 256, GRAIN = 1024 };
 
-static hs_cpu_step step_of(const hs_update *u)
+hs_cpu_step hs_cpu_step_of(const hs_update *u)
 {
     return (hs_cpu_step){.lr = (float)u->lr, .decay = (float)u->decay, .scale = (float)u->grad_scale, .momentum = (float)u->momentum,
                          .beta1 = (float)u->beta1, .beta2 = (float)u->beta2, .epsilon = (float)u->epsilon, .nesterov = u->nesterov,
@@ -19,7 +17,7 @@ static hs_cpu_step step_of(const hs_update *u)
 static hs_status sgd(hs_stream *s, const hs_update *u, size_t count, void *p, const void *g, void *m)
 {
     const hs_cpu_kernels *k = hs_cpu_of(s)->kernels;
-    const hs_cpu_step step = step_of(u);
+    const hs_cpu_step step = hs_cpu_step_of(u);
 #pragma omp parallel for num_threads(s->device->threads) schedule(static, 1) if (count > 50000)
     for (int t = 0; t < s->device->threads; t++) {
         const hs_cpu_range r = hs_cpu_part(count, GRAIN, t, s->device->threads);
@@ -31,7 +29,7 @@ static hs_status sgd(hs_stream *s, const hs_update *u, size_t count, void *p, co
 static hs_status adam(hs_stream *s, const hs_update *u, size_t count, void *p, const void *g, void *m, void *v)
 {
     const hs_cpu_kernels *k = hs_cpu_of(s)->kernels;
-    const hs_cpu_step step = step_of(u);
+    const hs_cpu_step step = hs_cpu_step_of(u);
 #pragma omp parallel for num_threads(s->device->threads) schedule(static, 1) if (count > 50000)
     for (int t = 0; t < s->device->threads; t++) {
         const hs_cpu_range r = hs_cpu_part(count, GRAIN, t, s->device->threads);
@@ -78,9 +76,9 @@ static hs_status axpy(hs_stream *s, size_t count, double alpha, const void *x, v
 const hs_optim_ops hs_cpu_optim_ops = {
     .sgd = sgd,
     .adam = adam,
-    .adam_modulus = hs_ref32_adam_modulus,
-    .penalty_gradient = hs_ref32_penalty_gradient,
-    .penalty_prox = hs_ref32_penalty_prox,
+    .adam_modulus = hs_cpu_adam_modulus,
+    .penalty_gradient = hs_cpu_penalty_gradient,
+    .penalty_prox = hs_cpu_penalty_prox,
     .sum_squares = sum_squares,
     .distance_squares = distance_squares,
     .axpy = axpy,
