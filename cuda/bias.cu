@@ -3,8 +3,7 @@
 
 static __global__ void bias_add(size_t count, int cols, int width, float factor, const float *bias, float *y)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const size_t row = i / cols, col = i % cols;
         y[row * width + col] += factor * bias[col];
     }
@@ -28,7 +27,7 @@ static __global__ void bias_slices(size_t rows, int cols, int width, size_t slic
 
 static __global__ void bias_total(int slices, int cols, float factor, const double *partial, float *dbias)
 {
-    HS_EACH(col, (size_t)cols)
+    HS_EACH (col, (size_t)cols)
         dbias[col] = (float)(factor * hs_column_total(partial, slices, cols, (int)col, 0));
 }
 
@@ -38,13 +37,14 @@ cudaError_t hs_cuda_bias_add(cudaStream_t s, size_t rows, int cols, int width, f
     return count ? HS_LAUNCH(bias_add, hs_blocks(count), HS_BLOCK, 0, s, count, cols, width, factor, bias, y) : cudaSuccess;
 }
 
-cudaError_t hs_cuda_bias_grad(cudaStream_t s, double *partial, size_t rows, int cols, int width, float factor, const float *dy, float *dbias)
+cudaError_t hs_cuda_bias_grad(cudaStream_t s, double *partial, size_t rows, int cols, int width, float factor, const float *dy,
+                              float *dbias)
 {
     if (cols == 0)
         return cudaSuccess;
     if (rows > 0) {
-        const cudaError_t error = HS_LAUNCH_TOGETHER(bias_slices, hs_column_grid(rows, cols), HS_COL_BLOCK, HS_COL_SHARED, s, rows, cols, width,
-                                                     hs_slice_rows(rows, cols), dy, partial);
+        const cudaError_t error = HS_LAUNCH_TOGETHER(bias_slices, hs_column_grid(rows, cols), HS_COL_BLOCK, HS_COL_SHARED, s,
+                                                     rows, cols, width, hs_slice_rows(rows, cols), dy, partial);
         if (error != cudaSuccess)
             return error;
     }

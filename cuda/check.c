@@ -6,8 +6,10 @@ hs_status hs_cuda_check(cudaError_t error, const char *what)
     if (error == cudaSuccess)
         return HS_OK;
     if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
-        return hs_fail(HS_EUNSUPPORTED, "%s: this program holds no code for this GPU (%s); configure it with --with-cuda-arch for the GPU's "
-                                        "compute capability", what, cudaGetErrorName(error));
+        return hs_fail(HS_EUNSUPPORTED,
+                       "%s: this program holds no code for this GPU (%s); configure it with --with-cuda-arch for the GPU's "
+                       "compute capability",
+                       what, cudaGetErrorName(error));
     return hs_fail(HS_EINTERNAL, "%s: %s (%s)", what, cudaGetErrorString(error), cudaGetErrorName(error));
 }
 

@@ -1,7 +1,9 @@
-/* columns.h - sums over the rows of a matrix [rows][cols], as biases and batch normalisation need them, in two passes without atomics.
+/* columns.h - sums over the rows of a matrix [rows][cols], as biases and batch normalisation need them, in two passes without
+ * atomics.
  *
- * A block sums SLICE of the rows for 32 columns: a warp reads 32 neighbours of a row, the warps take rows in turn and meet in shared memory. The second
- * pass adds the slices up in order. How many slices there are depends on the shape alone, so equal calls give equal bits. */
+ * A block sums SLICE of the rows for 32 columns: a warp reads 32 neighbours of a row, the warps take rows in turn and meet in
+ * shared memory. The second pass adds the slices up in order. How many slices there are depends on the shape alone, so equal
+ * calls give equal bits. */
 #ifndef HS_CUDA_COLUMNS_H
 #define HS_CUDA_COLUMNS_H
 
@@ -22,7 +24,8 @@ static inline size_t hs_slice_rows(size_t rows, int cols)
 }
 
 /* TERM(row, column, &a, &b) gives the two numbers to be summed. PARTIAL [slices][2][cols]. */
-template <typename Term> static __device__ void hs_column_slice(Term term, size_t rows, int cols, size_t slice, double *partial, double *room)
+template <typename Term>
+static __device__ void hs_column_slice(Term term, size_t rows, int cols, size_t slice, double *partial, double *room)
 {
     const unsigned lane = threadIdx.x % HS_COL_WIDTH, line = threadIdx.x / HS_COL_WIDTH;
     const int col = (int)(blockIdx.x * HS_COL_WIDTH + lane);

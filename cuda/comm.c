@@ -8,7 +8,7 @@
 
 #include "hs_base.h"
 
-/* ---- the side stream --------------------------------------------------------------------------------------------------------------------- */
+/* ---- the side stream ---------------------------------------------------------------------------------------------------- */
 
 hs_status hs_cuda_side_open(hs_stream *compute, hs_comm *host, hs_cuda_side *side)
 {
@@ -53,7 +53,7 @@ hs_status hs_cuda_side_leads(hs_cuda_side *side)
     return hs_cuda_check(cudaStreamWaitEvent(side->compute, side->after, 0), "sums between GPUs");
 }
 
-/* ---- what the host's communicator does ------------------------------------------------------------------------------------------------------ */
+/* ---- what the host's communicator does ---------------------------------------------------------------------------------- */
 
 /* Every communicator here begins with its base and its side. */
 typedef struct any_comm {
@@ -82,10 +82,12 @@ static hs_status device_allreduce(hs_cuda_side *side, char *buffer, size_t count
     const size_t width = type == HS_COMM_F32 ? 4 : 8;
     while (count > 0) {
         const size_t piece = count * width < HS_CUDA_SIDE_ROOM ? count : HS_CUDA_SIDE_ROOM / width, bytes = piece * width;
-        HS_TRY(hs_cuda_check(cudaMemcpyAsync(side->room, buffer, bytes, cudaMemcpyDeviceToHost, side->compute), "a sum over ranks"));
+        HS_TRY(
+            hs_cuda_check(cudaMemcpyAsync(side->room, buffer, bytes, cudaMemcpyDeviceToHost, side->compute), "a sum over ranks"));
         HS_TRY(hs_cuda_check(cudaStreamSynchronize(side->compute), "a sum over ranks"));
         HS_TRY(side->host->ops->allreduce(side->host, side->room, piece, type, op));
-        HS_TRY(hs_cuda_check(cudaMemcpyAsync(buffer, side->room, bytes, cudaMemcpyHostToDevice, side->compute), "a sum over ranks"));
+        HS_TRY(
+            hs_cuda_check(cudaMemcpyAsync(buffer, side->room, bytes, cudaMemcpyHostToDevice, side->compute), "a sum over ranks"));
         HS_TRY(hs_cuda_check(cudaStreamSynchronize(side->compute), "a sum over ranks"));
         buffer += bytes;
         count -= piece;
@@ -127,7 +129,7 @@ void hs_cuda_host_abort(hs_comm *c, int code)
     host_of(c)->ops->abort(host_of(c), code);
 }
 
-/* ---- the choice ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the choice --------------------------------------------------------------------------------------------------------- */
 
 typedef struct seat {
     char host[64], bus[32];
@@ -170,7 +172,8 @@ hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, cons
 #ifdef HAVE_NCCL
     HS_TRY(find_shared(hs_cuda_device_of(device), host, &shared, text));
     if (shared && nccl)
-        return hs_fail(HS_EUSAGE, "comm = nccl: %s, which NCCL does not allow; start one rank for each GPU, or use comm = mpi-staged", text);
+        return hs_fail(HS_EUSAGE,
+                       "comm = nccl: %s, which NCCL does not allow; start one rank for each GPU, or use comm = mpi-staged", text);
     if (!shared)
         return hs_cuda_comm_nccl(stream, host, comm);
     if (host->rank == 0)
@@ -178,7 +181,9 @@ hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, cons
 #else
     (void)shared, (void)text, (void)find_shared, (void)device;
     if (nccl)
-        return hs_fail(HS_EUNSUPPORTED, "comm = nccl: this program was built without NCCL; configure with --with-nccl=DIR, or use comm = mpi-staged");
+        return hs_fail(
+            HS_EUNSUPPORTED,
+            "comm = nccl: this program was built without NCCL; configure with --with-nccl=DIR, or use comm = mpi-staged");
 #endif
     return hs_agree(host, hs_cuda_comm_staged(stream, host, comm));
 }

@@ -1,5 +1,5 @@
-/* comm_cuda.h - private to cuda/comm*.c: communicators over device memory. Each stands on the host's communicator, which does everything but start and
- * wait, and has a stream of its own beside the compute stream. */
+/* comm_cuda.h - private to cuda/comm*.c: communicators over device memory. Each stands on the host's communicator, which does
+ * everything but start and wait, and has a stream of its own beside the compute stream. */
 #ifndef HS_COMM_CUDA_H
 #define HS_COMM_CUDA_H
 

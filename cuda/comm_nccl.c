@@ -1,7 +1,8 @@
 /* comm_nccl.c - sums of device memory by NCCL, one rank for each GPU, on a stream of its own beside backward.
  *
- * Nothing waits for ever: NCCL starts without blocking and is polled against a deadline, and so is every sum, together with NCCL's own report of errors
- * that came up meanwhile. On either the communicator is aborted, which also ends kernels that are stuck on the GPU, and the rank says so. */
+ * Nothing waits for ever: NCCL starts without blocking and is polled against a deadline, and so is every sum, together with
+ * NCCL's own report of errors that came up meanwhile. On either the communicator is aborted, which also ends kernels that are
+ * stuck on the GPU, and the rank says so. */
 #include "config.h"
 
 #include "comm_cuda.h"
@@ -34,8 +35,8 @@ static hs_status give_up(nccl_comm *m, const char *what, ncclResult_t result)
         (void)ncclCommAbort(m->comm);
     m->comm = NULL;
     m->broken = true;
-    return hs_fail(HS_EIO, "NCCL, %s on rank %d of %d on %s: %s; set NCCL_DEBUG=WARN to see more, or use comm = mpi-staged", what, m->base.rank,
-                   m->base.size, m->base.host, text);
+    return hs_fail(HS_EIO, "NCCL, %s on rank %d of %d on %s: %s; set NCCL_DEBUG=WARN to see more, or use comm = mpi-staged", what,
+                   m->base.rank, m->base.size, m->base.host, text);
 }
 
 static void pause_briefly(void)
@@ -66,7 +67,8 @@ static hs_status nccl_start(hs_comm *c, int slot, void *buffer, size_t count, hs
         return hs_fail(HS_EIO, "NCCL was aborted after an earlier failure");
     HS_TRY(hs_cuda_side_follows(&m->side));
     if (count > 0)
-        HS_TRY(settle(m, "starting a sum", ncclAllReduce(buffer, buffer, count, kind, ncclSum, m->comm, m->side.stream), sum_limit));
+        HS_TRY(
+            settle(m, "starting a sum", ncclAllReduce(buffer, buffer, count, kind, ncclSum, m->comm, m->side.stream), sum_limit));
     return hs_cuda_check(cudaEventRecord(m->done[slot], m->side.stream), "a sum between GPUs");
 }
 
@@ -156,7 +158,8 @@ static hs_status meet(nccl_comm *m, hs_comm *host)
     }
     HS_TRY(hs_agree(host, st));
     HS_TRY(hs_broadcast(host, &id, sizeof id, 0));
-    return hs_agree(host, settle(m, "starting", ncclCommInitRankConfig(&m->comm, host->size, id, host->rank, &config), start_limit));
+    return hs_agree(host,
+                    settle(m, "starting", ncclCommInitRankConfig(&m->comm, host->size, id, host->rank, &config), start_limit));
 }
 
 hs_status hs_cuda_comm_nccl(hs_stream *stream, hs_comm *host, hs_comm **comm)

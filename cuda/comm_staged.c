@@ -1,9 +1,10 @@
-/* comm_staged.c - sums of device memory through pinned host memory and the host's communicator, for MPI libraries that know nothing of GPUs and for ranks
- * that share one GPU.
+/* comm_staged.c - sums of device memory through pinned host memory and the host's communicator, for MPI libraries that know
+ * nothing of GPUs and for ranks that share one GPU.
  *
- * A slot is copied down on a stream of its own, behind what the compute stream had queued; when the copy has arrived (seen by progress or by wait) the
- * host's sum starts; wait brings the result back and lets the compute stream go on behind it. Sums start in the order of the slots' starts, which
- * is the same on all ranks, whatever copy is done first. Everything but start and wait is the host communicator's, on host memory. */
+ * A slot is copied down on a stream of its own, behind what the compute stream had queued; when the copy has arrived (seen by
+ * progress or by wait) the host's sum starts; wait brings the result back and lets the compute stream go on behind it. Sums start
+ * in the order of the slots' starts, which is the same on all ranks, whatever copy is done first. Everything but start and wait
+ * is the host communicator's, on host memory. */
 #include "comm_cuda.h"
 
 #include "hs_base.h"
@@ -55,7 +56,8 @@ static hs_status staged_start(hs_comm *c, int slot, void *buffer, size_t count, 
     s->count = count;
     s->type = type;
     HS_TRY(hs_cuda_side_follows(&m->side));
-    HS_TRY(hs_cuda_check(bytes ? cudaMemcpyAsync(s->pinned, buffer, bytes, cudaMemcpyDeviceToHost, m->side.stream) : cudaSuccess, "a download"));
+    HS_TRY(hs_cuda_check(bytes ? cudaMemcpyAsync(s->pinned, buffer, bytes, cudaMemcpyDeviceToHost, m->side.stream) : cudaSuccess,
+                         "a download"));
     HS_TRY(hs_cuda_check(cudaEventRecord(s->copied, m->side.stream), "a download"));
     m->order[m->started++] = slot;
     return HS_OK;
@@ -87,7 +89,9 @@ static hs_status staged_wait(hs_comm *c, int slot)
     staged_slot *s = &m->slot[slot];
     HS_TRY(advance(m, slot));
     HS_TRY(m->side.host->ops->wait(m->side.host, slot));
-    HS_TRY(hs_cuda_check(s->bytes ? cudaMemcpyAsync(s->device, s->pinned, s->bytes, cudaMemcpyHostToDevice, m->side.stream) : cudaSuccess, "an upload"));
+    HS_TRY(hs_cuda_check(s->bytes ? cudaMemcpyAsync(s->device, s->pinned, s->bytes, cudaMemcpyHostToDevice, m->side.stream)
+                                  : cudaSuccess,
+                         "an upload"));
     if (++m->waited == m->started)
         m->waited = m->started = m->summing = 0;
     return hs_cuda_side_leads(&m->side);

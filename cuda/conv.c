@@ -13,7 +13,7 @@ static bool supports(const hs_device *device, const hs_conv_desc *d)
     return d->engine == HS_ENGINE_DIRECT && !spectrum;
 }
 
-/* ---- cost: the greater of what is moved and what is computed, part by part ----------------------------------------------------------- */
+/* ---- cost: the greater of what is moved and what is computed, part by part ---------------------------------------------- */
 
 static double longest(const hs_cuda_device *d, double numbers, double flops, double rate)
 {
@@ -26,7 +26,8 @@ static double direct_seconds(const hs_cuda_device *d, const hs_conv_desc *c)
     const double rows = (double)c->capacity * c->oh * c->ow, k = (double)c->kh * c->kw * c->ci, passes = c->need_dx ? 3 : 2;
     const double x = (double)c->capacity * c->h * c->w * c->ci;
     /* windows are written and read once a pass */
-    return passes * (longest(d, rows * k + x, 0, d->plain) + longest(d, rows * (k + c->co) + k * c->co, 2 * rows * k * c->co, d->products));
+    return passes * (longest(d, rows * k + x, 0, d->plain) +
+                     longest(d, rows * (k + c->co) + k * c->co, 2 * rows * k * c->co, d->products));
 }
 
 /* A transform of an edge: packed, three passes of cuFFT at two moves each, unpacked. */
@@ -39,7 +40,8 @@ static double fft_seconds(const hs_cuda_device *d, const hs_conv_desc *c)
 {
     const bool zero = c->boundary == HS_BOUNDARY_ZERO;
     const int gh = zero ? hs_cuda_good_side(c->h + c->kh / 2) : c->h, gw = zero ? hs_cuda_good_side(c->w + c->kw / 2) : c->w;
-    const double grid = (double)gh * gw, bins = hs_bins_count(gh, gw), n = c->capacity, pairs = (double)c->ci * c->co, passes = c->need_dx ? 3 : 2;
+    const double grid = (double)gh * gw, bins = hs_bins_count(gh, gw), n = c->capacity, pairs = (double)c->ci * c->co,
+                 passes = c->need_dx ? 3 : 2;
     const double product = longest(d, bins * (2 * n * (c->ci + c->co) + 4 * pairs), 8 * bins * n * pairs, d->products);
     const double filter = longest(d, bins * 8 * pairs, 4 * bins * pairs * c->kh * c->kw, d->plain);
     const double x = c->in == HS_SPACE ? edge_seconds(d, n, c->ci, (double)c->h * c->w, grid) * (c->need_dx ? 2 : 1) : 0;
@@ -53,7 +55,7 @@ static double cost(const hs_device *device, const hs_conv_desc *desc)
     return desc->engine == HS_ENGINE_FFT ? fft_seconds(d, desc) : direct_seconds(d, desc);
 }
 
-/* ---- plans ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- plans -------------------------------------------------------------------------------------------------------------- */
 
 static bool is_fft(const hs_conv *plan)
 {
@@ -73,8 +75,8 @@ static hs_status plan(hs_device *device, const hs_conv_desc *desc, hs_conv **out
 {
     hs_conv *conv = NULL;
     if (!supports(device, desc))
-        return hs_fail(HS_EUNSUPPORTED, "convolution %dx%d stride %d: this engine does not cover it; use conv.engine = %s", desc->kh, desc->kw,
-                       desc->stride, desc->engine == HS_ENGINE_FFT ? "direct" : "fft");
+        return hs_fail(HS_EUNSUPPORTED, "convolution %dx%d stride %d: this engine does not cover it; use conv.engine = %s",
+                       desc->kh, desc->kw, desc->stride, desc->engine == HS_ENGINE_FFT ? "direct" : "fft");
     HS_TRY(hs_calloc(1, sizeof *conv, "convolution", &conv));
     conv->d = *desc;
     conv->device = device;
@@ -102,7 +104,8 @@ static bool backward_reads_x(const hs_conv *plan)
     return !is_fft(plan) || plan->d.in == HS_SPECTRUM;
 }
 
-static hs_status forward(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *bias, void *y, void *saved, void *scratch)
+static hs_status forward(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *bias, void *y,
+                         void *saved, void *scratch)
 {
     if (n == 0)
         return HS_OK;
@@ -117,8 +120,8 @@ static hs_status no_samples(hs_stream *s, const hs_conv *plan, void *dtaps, void
     return dbias ? hs_cuda_memory_ops.zero(s, dbias, (size_t)d->co * sizeof(float)) : HS_OK;
 }
 
-static hs_status backward(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *dy, void *dx, void *dtaps, void *dbias,
-                          void *saved, void *scratch)
+static hs_status backward(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *dy, void *dx,
+                          void *dtaps, void *dbias, void *saved, void *scratch)
 {
     if (n == 0)
         return no_samples(s, plan, dtaps, dbias);

@@ -1,5 +1,6 @@
-/* conv_direct.c - convolution in space as products of windows and taps: y [rows][co] = windows [rows][kh*kw*ci] taps. Windows are laid out for as many
- * samples at a time as a fixed amount of memory holds; a 1 x 1 filter at stride 1 needs none, x being its own windows. */
+/* conv_direct.c - convolution in space as products of windows and taps: y [rows][co] = windows [rows][kh*kw*ci] taps. Windows are
+ * laid out for as many samples at a time as a fixed amount of memory holds; a 1 x 1 filter at stride 1 needs none, x being its
+ * own windows. */
 #include "hs_cuda.h"
 
 static const size_t windows_bytes = (size_t)256 << 20;
@@ -18,8 +19,9 @@ hs_status hs_cuda_direct_plan(hs_conv *conv)
 {
     const hs_conv_desc *d = &conv->d;
     const size_t sample = (size_t)d->oh * d->ow * depth_of(conv) * sizeof(float), fit = windows_bytes / sample;
-    conv->geometry = (hs_cuda_taps){d->h, d->w, d->ci, d->kh, d->kw, d->stride, d->oh, d->ow, d->pad_h, d->pad_w,
-                                    d->boundary == HS_BOUNDARY_PERIODIC, d->flip};
+    conv->geometry = (hs_cuda_taps){
+        d->h,   d->w, d->ci, d->kh, d->kw, d->stride, d->oh, d->ow, d->pad_h, d->pad_w, d->boundary == HS_BOUNDARY_PERIODIC,
+        d->flip};
     conv->chunk = fit < 1 || is_plain(conv) ? 1 : fit < (size_t)d->capacity ? (int)fit : d->capacity;
     if (is_plain(conv))
         conv->chunk = d->capacity;
@@ -54,32 +56,54 @@ static part part_at(const hs_conv *conv, int first, int all, const float *x, con
 static hs_status windows_of(hs_stream *s, const hs_conv *conv, const part *p, float *scratch, const float **windows)
 {
     *windows = is_plain(conv) ? p->x : scratch;
-    return is_plain(conv) ? HS_OK : hs_cuda_check(hs_cuda_im2col(hs_cuda_raw(s), conv->geometry, p->n, p->x, scratch), "convolution");
+    return is_plain(conv) ? HS_OK
+                          : hs_cuda_check(hs_cuda_im2col(hs_cuda_raw(s), conv->geometry, p->n, p->x, scratch), "convolution");
 }
 
-hs_status hs_cuda_direct_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
-                                 float *scratch)
+hs_status hs_cuda_direct_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
+                                 float *y, float *scratch)
 {
     const int depth = depth_of(conv), co = conv->d.co;
     for (int first = 0; first < n; first += conv->chunk) {
         const part p = part_at(conv, first, n, x, NULL, y, NULL);
         const float *windows;
         HS_TRY(windows_of(s, conv, &p, scratch, &windows));
-        const hs_cuda_product product = {.m = p.rows, .n = co, .k = depth, .a = windows, .lda = depth, .b = taps, .ldb = co, .c = p.y, .ldc = co,
-                                         .batch = 1, .alpha = 1};
+        const hs_cuda_product product = {.m = p.rows,
+                                         .n = co,
+                                         .k = depth,
+                                         .a = windows,
+                                         .lda = depth,
+                                         .b = taps,
+                                         .ldb = co,
+                                         .c = p.y,
+                                         .ldc = co,
+                                         .batch = 1,
+                                         .alpha = 1};
         HS_TRY(hs_cuda_multiply(s, &product));
     }
     if (!conv->d.bias || !bias)
         return HS_OK;
-    return hs_cuda_check(hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n * conv->d.oh * conv->d.ow, co, co, 1, bias, y), "convolution");
+    return hs_cuda_check(hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n * conv->d.oh * conv->d.ow, co, co, 1, bias, y),
+                         "convolution");
 }
 
 /* dtaps = windows^T dy, added up over the parts in order. */
 static hs_status taps_gradient(hs_stream *s, const hs_conv *conv, const part *p, bool adds, const float *windows, float *dtaps)
 {
     const int depth = depth_of(conv), co = conv->d.co;
-    const hs_cuda_product product = {.trans_a = true, .m = depth, .n = co, .k = p->rows, .a = windows, .lda = depth, .b = p->dy, .ldb = co,
-                                     .c = dtaps, .ldc = co, .batch = 1, .alpha = 1, .beta = adds ? 1 : 0};
+    const hs_cuda_product product = {.trans_a = true,
+                                     .m = depth,
+                                     .n = co,
+                                     .k = p->rows,
+                                     .a = windows,
+                                     .lda = depth,
+                                     .b = p->dy,
+                                     .ldb = co,
+                                     .c = dtaps,
+                                     .ldc = co,
+                                     .batch = 1,
+                                     .alpha = 1,
+                                     .beta = adds ? 1 : 0};
     return hs_cuda_multiply(s, &product);
 }
 
@@ -88,14 +112,25 @@ static hs_status input_gradient(hs_stream *s, const hs_conv *conv, const part *p
 {
     const int depth = depth_of(conv), co = conv->d.co;
     float *windows = is_plain(conv) ? p->dx : scratch;
-    const hs_cuda_product product = {.trans_b = true, .m = p->rows, .n = depth, .k = co, .a = p->dy, .lda = co, .b = taps, .ldb = co, .c = windows,
-                                     .ldc = depth, .batch = 1, .alpha = 1};
+    const hs_cuda_product product = {.trans_b = true,
+                                     .m = p->rows,
+                                     .n = depth,
+                                     .k = co,
+                                     .a = p->dy,
+                                     .lda = co,
+                                     .b = taps,
+                                     .ldb = co,
+                                     .c = windows,
+                                     .ldc = depth,
+                                     .batch = 1,
+                                     .alpha = 1};
     HS_TRY(hs_cuda_multiply(s, &product));
-    return is_plain(conv) ? HS_OK : hs_cuda_check(hs_cuda_col2im(hs_cuda_raw(s), conv->geometry, p->n, windows, p->dx), "convolution");
+    return is_plain(conv) ? HS_OK
+                          : hs_cuda_check(hs_cuda_col2im(hs_cuda_raw(s), conv->geometry, p->n, windows, p->dx), "convolution");
 }
 
-hs_status hs_cuda_direct_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
-                                  float *dtaps, float *dbias, float *scratch)
+hs_status hs_cuda_direct_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
+                                  float *dx, float *dtaps, float *dbias, float *scratch)
 {
     const int co = conv->d.co;
     for (int first = 0; first < n; first += conv->chunk) {
@@ -108,6 +143,7 @@ hs_status hs_cuda_direct_backward(hs_stream *s, const hs_conv *conv, int n, cons
     }
     if (!dbias)
         return HS_OK;
-    return hs_cuda_check(hs_cuda_bias_grad(hs_cuda_raw(s), hs_cuda_partial(s), (size_t)n * conv->d.oh * conv->d.ow, co, co, 1, dy, dbias),
-                         "convolution");
+    return hs_cuda_check(
+        hs_cuda_bias_grad(hs_cuda_raw(s), hs_cuda_partial(s), (size_t)n * conv->d.oh * conv->d.ow, co, co, 1, dy, dbias),
+        "convolution");
 }

@@ -1,10 +1,11 @@
 /* conv_fft.c - convolution as a product at every frequency.
  *
- * The response of a filter at bin k of the grid is W(k) = sum over taps of w e^{+2 pi i k.offset}, offsets from the anchor, and Y = W X for unitary
- * spectra as for orthonormal coordinates. A zero boundary takes a grid with room for the longer arm of the filter behind the map, h + kh/2 at least:
- * whatever wraps round then meets zeros only. A complex product with [re | im] side by side is one real product with [[Wr, Wi], [-Wi, Wr]]; its
- * transposes are the gradients, since coordinates are orthonormal.
- * From taps to W is a product too: PHASES [2][bins][taps] times taps [taps][ci*co], and the gradient goes back through its transpose. */
+ * The response of a filter at bin k of the grid is W(k) = sum over taps of w e^{+2 pi i k.offset}, offsets from the anchor, and Y
+ * = W X for unitary spectra as for orthonormal coordinates. A zero boundary takes a grid with room for the longer arm of the
+ * filter behind the map, h + kh/2 at least: whatever wraps round then meets zeros only. A complex product with [re | im] side by
+ * side is one real product with [[Wr, Wi], [-Wi, Wr]]; its transposes are the gradients, since coordinates are orthonormal. From
+ * taps to W is a product too: PHASES [2][bins][taps] times taps [taps][ci*co], and the gradient goes back through its transpose.
+ */
 #include "hs_cuda.h"
 
 #include <math.h>
@@ -14,10 +15,10 @@
 
 static const double two_pi = 6.283185307179586476925;
 
-/* ---- plan ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- plan --------------------------------------------------------------------------------------------------------------- */
 
-/* Cosine and sine of 2 pi (ky oy / grid_h + kx ox / grid_w), the angle reduced as a fraction so that integers stay exact. A self-conjugate bin is
- * real: its sine is zero, not nearly zero. */
+/* Cosine and sine of 2 pi (ky oy / grid_h + kx ox / grid_w), the angle reduced as a fraction so that integers stay exact. A
+ * self-conjugate bin is real: its sine is zero, not nearly zero. */
 static void phase(const hs_cuda_fft *f, int u, int oy, int ox, float *re, float *im)
 {
     int ky, kx;
@@ -70,7 +71,7 @@ void hs_cuda_fft_destroy(hs_conv *conv)
     hs_cuda_transform_ops.destroy(&conv->fft.out);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- memory ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct work {
     float *planar, *embedded; /* [2][bins][ci][co], [bins][2 ci][2 co] */
@@ -89,8 +90,10 @@ static size_t lay_out(const hs_conv *conv, char *scratch, work *w)
     const hs_cuda_fft *f = &conv->fft;
     const size_t pairs = (size_t)f->bins * d->ci * d->co * sizeof(float);
     const size_t planar = hs_cuda_line(2 * pairs), embedded = hs_cuda_line(4 * pairs);
-    const size_t x = f->in && d->need_dx ? hs_cuda_line(spectrum_bytes(conv, d->ci)) : 0, y = f->out ? hs_cuda_line(spectrum_bytes(conv, d->co)) : 0;
-    const size_t in = f->in ? hs_cuda_transform_ops.scratch_bytes(f->in) : 0, out = f->out ? hs_cuda_transform_ops.scratch_bytes(f->out) : 0;
+    const size_t x = f->in && d->need_dx ? hs_cuda_line(spectrum_bytes(conv, d->ci)) : 0,
+                 y = f->out ? hs_cuda_line(spectrum_bytes(conv, d->co)) : 0;
+    const size_t in = f->in ? hs_cuda_transform_ops.scratch_bytes(f->in) : 0,
+                 out = f->out ? hs_cuda_transform_ops.scratch_bytes(f->out) : 0;
     if (w)
         *w = (work){(void *)scratch, (void *)(scratch + planar), (void *)(scratch + planar + embedded),
                     (void *)(scratch + planar + embedded + x), scratch + planar + embedded + x + y};
@@ -108,52 +111,100 @@ size_t hs_cuda_fft_saved(const hs_conv *conv)
     return conv->fft.in ? spectrum_bytes(conv, conv->d.ci) : 0;
 }
 
-/* ---- products ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- products ----------------------------------------------------------------------------------------------------------- */
 
 static hs_status filter_spectra(hs_stream *s, const hs_conv *conv, const float *taps, const work *w)
 {
     const hs_conv_desc *d = &conv->d;
     const int pairs = d->ci * d->co;
-    const hs_cuda_product product = {.exact = true, .m = 2 * conv->fft.bins, .n = pairs, .k = conv->taps, .a = conv->fft.phases, .lda = conv->taps,
-                                     .b = taps, .ldb = pairs, .c = w->planar, .ldc = pairs, .batch = 1, .alpha = 1};
+    const hs_cuda_product product = {.exact = true,
+                                     .m = 2 * conv->fft.bins,
+                                     .n = pairs,
+                                     .k = conv->taps,
+                                     .a = conv->fft.phases,
+                                     .lda = conv->taps,
+                                     .b = taps,
+                                     .ldb = pairs,
+                                     .c = w->planar,
+                                     .ldc = pairs,
+                                     .batch = 1,
+                                     .alpha = 1};
     HS_TRY(hs_cuda_multiply(s, &product));
     return hs_cuda_check(hs_cuda_embed(hs_cuda_raw(s), conv->fft.bins, d->ci, d->co, w->planar, w->embedded), "convolution");
 }
 
 /* Y = X E (M = n); dX = dY E^T. */
-static hs_status at_every_bin(hs_stream *s, const hs_conv *conv, int n, bool transposed, const float *from, const work *w, float *to)
+static hs_status at_every_bin(hs_stream *s, const hs_conv *conv, int n, bool transposed, const float *from, const work *w,
+                              float *to)
 {
-    const int in = 2 * (transposed ? conv->d.co : conv->d.ci), out = 2 * (transposed ? conv->d.ci : conv->d.co), co = 2 * conv->d.co;
-    const hs_cuda_product product = {.trans_b = transposed, .m = n, .n = out, .k = in, .a = from, .lda = in, .stride_a = (ptrdiff_t)n * in,
-                                     .b = w->embedded, .ldb = co, .stride_b = (ptrdiff_t)4 * conv->d.ci * conv->d.co, .c = to, .ldc = out,
-                                     .stride_c = (ptrdiff_t)n * out, .batch = conv->fft.bins, .alpha = 1};
+    const int in = 2 * (transposed ? conv->d.co : conv->d.ci), out = 2 * (transposed ? conv->d.ci : conv->d.co),
+              co = 2 * conv->d.co;
+    const hs_cuda_product product = {.trans_b = transposed,
+                                     .m = n,
+                                     .n = out,
+                                     .k = in,
+                                     .a = from,
+                                     .lda = in,
+                                     .stride_a = (ptrdiff_t)n * in,
+                                     .b = w->embedded,
+                                     .ldb = co,
+                                     .stride_b = (ptrdiff_t)4 * conv->d.ci * conv->d.co,
+                                     .c = to,
+                                     .ldc = out,
+                                     .stride_c = (ptrdiff_t)n * out,
+                                     .batch = conv->fft.bins,
+                                     .alpha = 1};
     return hs_cuda_multiply(s, &product);
 }
 
 /* dE = X^T dY, folded to re and im, and back to taps. */
-static hs_status taps_gradient(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *dy, const work *w, float *dtaps)
+static hs_status taps_gradient(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *dy, const work *w,
+                               float *dtaps)
 {
     const hs_conv_desc *d = &conv->d;
     const int ci = 2 * d->ci, co = 2 * d->co, pairs = d->ci * d->co, bins = conv->fft.bins;
-    const hs_cuda_product outer = {.trans_a = true, .m = ci, .n = co, .k = n, .a = x, .lda = ci, .stride_a = (ptrdiff_t)n * ci, .b = dy, .ldb = co,
-                                   .stride_b = (ptrdiff_t)n * co, .c = w->embedded, .ldc = co, .stride_c = (ptrdiff_t)ci * co, .batch = bins,
+    const hs_cuda_product outer = {.trans_a = true,
+                                   .m = ci,
+                                   .n = co,
+                                   .k = n,
+                                   .a = x,
+                                   .lda = ci,
+                                   .stride_a = (ptrdiff_t)n * ci,
+                                   .b = dy,
+                                   .ldb = co,
+                                   .stride_b = (ptrdiff_t)n * co,
+                                   .c = w->embedded,
+                                   .ldc = co,
+                                   .stride_c = (ptrdiff_t)ci * co,
+                                   .batch = bins,
                                    .alpha = 1};
     HS_TRY(hs_cuda_multiply(s, &outer));
     HS_TRY(hs_cuda_check(hs_cuda_fold(hs_cuda_raw(s), bins, d->ci, d->co, w->embedded, w->planar), "convolution"));
-    const hs_cuda_product back = {.exact = true, .trans_a = true, .m = conv->taps, .n = pairs, .k = 2 * bins, .a = conv->fft.phases,
-                                  .lda = conv->taps, .b = w->planar, .ldb = pairs, .c = dtaps, .ldc = pairs, .batch = 1, .alpha = 1};
+    const hs_cuda_product back = {.exact = true,
+                                  .trans_a = true,
+                                  .m = conv->taps,
+                                  .n = pairs,
+                                  .k = 2 * bins,
+                                  .a = conv->fft.phases,
+                                  .lda = conv->taps,
+                                  .b = w->planar,
+                                  .ldb = pairs,
+                                  .c = dtaps,
+                                  .ldc = pairs,
+                                  .batch = 1,
+                                  .alpha = 1};
     return hs_cuda_multiply(s, &back);
 }
 
-/* ---- the calls ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the calls ---------------------------------------------------------------------------------------------------------- */
 
 /* A constant in space is its value times sqrt(hw) at bin 0, which lies first in a spectrum [bin][n][2 co]. */
 static hs_status add_bias(hs_stream *s, const hs_conv *conv, int n, const float *bias, float *y)
 {
     const hs_conv_desc *d = &conv->d;
-    const cudaError_t error = d->out == HS_SPACE
-                                  ? hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n * d->oh * d->ow, d->co, d->co, 1, bias, y)
-                                  : hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n, d->co, 2 * d->co, sqrtf((float)(d->h * d->w)), bias, y);
+    const cudaError_t error =
+        d->out == HS_SPACE ? hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n * d->oh * d->ow, d->co, d->co, 1, bias, y)
+                           : hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n, d->co, 2 * d->co, sqrtf((float)(d->h * d->w)), bias, y);
     return hs_cuda_check(error, "convolution");
 }
 
@@ -161,14 +212,15 @@ static hs_status bias_gradient(hs_stream *s, const hs_conv *conv, int n, const f
 {
     const hs_conv_desc *d = &conv->d;
     double *partial = hs_cuda_partial(s);
-    const cudaError_t error = d->out == HS_SPACE
-                                  ? hs_cuda_bias_grad(hs_cuda_raw(s), partial, (size_t)n * d->oh * d->ow, d->co, d->co, 1, dy, dbias)
-                                  : hs_cuda_bias_grad(hs_cuda_raw(s), partial, (size_t)n, d->co, 2 * d->co, sqrtf((float)(d->h * d->w)), dy, dbias);
+    const cudaError_t error =
+        d->out == HS_SPACE
+            ? hs_cuda_bias_grad(hs_cuda_raw(s), partial, (size_t)n * d->oh * d->ow, d->co, d->co, 1, dy, dbias)
+            : hs_cuda_bias_grad(hs_cuda_raw(s), partial, (size_t)n, d->co, 2 * d->co, sqrtf((float)(d->h * d->w)), dy, dbias);
     return hs_cuda_check(error, "convolution");
 }
 
-hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
-                              float *saved, void *scratch)
+hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
+                              float *y, float *saved, void *scratch)
 {
     const hs_cuda_fft *f = &conv->fft;
     work w;
@@ -182,8 +234,8 @@ hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const fl
     return conv->d.bias && bias ? add_bias(s, conv, n, bias, y) : HS_OK;
 }
 
-hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
-                               float *dtaps, float *dbias, const float *saved, void *scratch)
+hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
+                               float *dx, float *dtaps, float *dbias, const float *saved, void *scratch)
 {
     const hs_cuda_fft *f = &conv->fft;
     work w;

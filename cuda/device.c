@@ -8,7 +8,7 @@
 
 enum { BLAS_WORKSPACE = 32 << 20 };
 
-/* ---- opening --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------------------------ */
 
 static hs_status count_devices(int *count)
 {
@@ -20,12 +20,14 @@ static hs_status count_devices(int *count)
     (void)cudaDriverGetVersion(&driver);
     (void)cudaRuntimeGetVersion(&runtime);
     if (error == cudaSuccess || error == cudaErrorNoDevice)
-        return hs_fail(HS_EUNSUPPORTED, "no CUDA device is visible; look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use device = cpu");
+        return hs_fail(HS_EUNSUPPORTED,
+                       "no CUDA device is visible; look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use device = cpu");
     if (driver == 0)
         return hs_fail(HS_EUNSUPPORTED, "no NVIDIA driver is loaded; use device = cpu, or run where there is a GPU");
     if (error == cudaErrorInsufficientDriver)
-        return hs_fail(HS_EUNSUPPORTED, "the NVIDIA driver is too old: it serves CUDA %d.%d, this program needs %d.%d; update the driver", driver / 1000,
-                       driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+        return hs_fail(HS_EUNSUPPORTED,
+                       "the NVIDIA driver is too old: it serves CUDA %d.%d, this program needs %d.%d; update the driver",
+                       driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
     return hs_cuda_check(error, "looking for CUDA devices");
 }
 
@@ -44,14 +46,17 @@ static hs_status choose_precision(const char *name, hs_cuda_device *d)
             d->compute = known[i].compute;
             return HS_OK;
         }
-    return hs_fail(HS_EUNSUPPORTED, "precision = %s: device cuda has fp32, tf32, bf16 and exact; use device = ref for double", name);
+    return hs_fail(HS_EUNSUPPORTED, "precision = %s: device cuda has fp32, tf32, bf16 and exact; use device = ref for double",
+                   name);
 }
 
 /* Rates for cost(). Bandwidth is that of the generation's largest part; both are taken at what well-made kernels reach. */
 static void guess_rates(hs_cuda_device *d)
 {
     const bool fast = strcmp(d->precision, "tf32") == 0 || strcmp(d->precision, "bf16") == 0;
-    const double tensor = strcmp(d->precision, "bf16") == 0 ? 13 : 6.6; /* over fp32 without tensor cores, on compute capability 8 and 9 */
+    const double tensor = strcmp(d->precision, "bf16") == 0
+                              ? 13
+                              : 6.6; /* over fp32 without tensor cores, on compute capability 8 and 9 */
     d->bandwidth = 0.85 * (d->major >= 10 ? 7.0e12 : d->major == 9 ? 3.0e12 : d->major == 8 ? 1.5e12 : 0.7e12);
     d->plain = 0.7 * d->processors * (d->major >= 8 ? 128 : 64) * 2 * 1.7e9;
     d->products = d->plain * (fast && d->major >= 8 ? tensor : 1);
@@ -96,10 +101,12 @@ static hs_status take(hs_cuda_device *d, const hs_device_options *options)
     HS_TRY(count_devices(&count));
     d->base.ordinal = options->ordinal >= 0 ? options->ordinal : options->local_rank % count;
     if (d->base.ordinal >= count)
-        return hs_fail(HS_EUSAGE, "device = cuda:%d: this host has %d CUDA device%s, numbered from 0", d->base.ordinal, count, count == 1 ? "" : "s");
+        return hs_fail(HS_EUSAGE, "device = cuda:%d: this host has %d CUDA device%s, numbered from 0", d->base.ordinal, count,
+                       count == 1 ? "" : "s");
     const cudaError_t error = cudaSetDevice(d->base.ordinal);
     if (error != cudaSuccess)
-        return hs_fail(HS_EIO, "cuda:%d cannot be used: %s; another process may have it to itself (nvidia-smi shows the compute mode)",
+        return hs_fail(HS_EIO,
+                       "cuda:%d cannot be used: %s; another process may have it to itself (nvidia-smi shows the compute mode)",
                        d->base.ordinal, cudaGetErrorString(error));
     HS_TRY(look_at(d));
     HS_TRY(hs_cuda_check(cudaStreamCreateWithFlags(&d->setup, cudaStreamNonBlocking), "a CUDA stream"));
@@ -119,7 +126,8 @@ static hs_status device_open(const hs_backend *backend, const hs_device_options 
 {
     hs_cuda_device *d = NULL;
     HS_TRY(hs_calloc(1, sizeof *d, "device", &d));
-    d->base = (hs_device){.backend = backend, .threads = options->threads > 0 ? options->threads : 1, .ordinal = -1, .log = options->log};
+    d->base = (hs_device){
+        .backend = backend, .threads = options->threads > 0 ? options->threads : 1, .ordinal = -1, .log = options->log};
     const hs_status st = take(d, options);
     hs_device *base = &d->base;
     if (st != HS_OK)
@@ -136,12 +144,12 @@ static void describe(const hs_device *device, char *text, size_t capacity)
     (void)cudaDriverGetVersion(&driver);
     (void)cudaRuntimeGetVersion(&runtime);
     (void)cufftGetVersion(&fft);
-    snprintf(text, capacity, "cuda:%d: %s (%d.%d, %d processors, %.0f GiB), %s, CUDA %d.%d, driver for %d.%d, cuFFT %d.%d", d->base.ordinal, d->name,
-             d->major, d->minor, d->processors, (double)d->memory / 1073741824.0, d->precision, runtime / 1000, runtime % 1000 / 10, driver / 1000,
-             driver % 1000 / 10, fft / 1000, fft % 1000 / 100);
+    snprintf(text, capacity, "cuda:%d: %s (%d.%d, %d processors, %.0f GiB), %s, CUDA %d.%d, driver for %d.%d, cuFFT %d.%d",
+             d->base.ordinal, d->name, d->major, d->minor, d->processors, (double)d->memory / 1073741824.0, d->precision,
+             runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10, fft / 1000, fft % 1000 / 100);
 }
 
-/* ---- streams --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- streams ------------------------------------------------------------------------------------------------------------ */
 
 static void stream_destroy(hs_stream **stream)
 {
@@ -178,7 +186,8 @@ static hs_status fill_stream(hs_cuda_stream *s)
         HS_TRY(hs_cuda_check(cudaEventCreateWithFlags(&s->passed[i], cudaEventDisableTiming), "a CUDA event"));
     }
     HS_TRY(hs_cuda_check_blas(cublasCreate(&s->blas), "starting cuBLAS"));
-    HS_TRY(hs_cuda_check_blas(cublasSetStream(s->blas, s->stream), "starting cuBLAS")); /* resets the workspace, so it comes first */
+    HS_TRY(
+        hs_cuda_check_blas(cublasSetStream(s->blas, s->stream), "starting cuBLAS")); /* resets the workspace, so it comes first */
     return hs_cuda_check_blas(cublasSetWorkspace(s->blas, s->blas_workspace, BLAS_WORKSPACE), "starting cuBLAS");
 }
 

@@ -31,21 +31,23 @@ static hs_status scale(hs_stream *s, size_t count, double factor, void *y)
     return hs_cuda_check(hs_cuda_scale(hs_cuda_raw(s), count, factor, y), "scale");
 }
 
-static hs_status dropout(hs_stream *s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer, int64_t first, const void *x,
-                         void *y)
+static hs_status dropout(hs_stream *s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer,
+                         int64_t first, const void *x, void *y)
 {
     return hs_cuda_check(hs_cuda_dropout(hs_cuda_raw(s), n, features, p, seed, step, layer, first, x, y), "dropout");
 }
 
-static hs_status modulus_fwd(hs_stream *s, bool soft, int bins, const uint8_t *self, int n, int c, const void *x, const void *b, void *y)
+static hs_status modulus_fwd(hs_stream *s, bool soft, int bins, const uint8_t *self, int n, int c, const void *x, const void *b,
+                             void *y)
 {
     return hs_cuda_check(hs_cuda_modulus_fwd(hs_cuda_raw(s), soft, bins, self, n, c, x, b, y), "modulus_fwd");
 }
 
-static hs_status modulus_bwd(hs_stream *s, bool soft, int bins, const uint8_t *self, int n, int c, const void *x, const void *b, const void *dy,
-                             void *dx, void *db)
+static hs_status modulus_bwd(hs_stream *s, bool soft, int bins, const uint8_t *self, int n, int c, const void *x, const void *b,
+                             const void *dy, void *dx, void *db)
 {
-    return hs_cuda_check(hs_cuda_modulus_bwd(hs_cuda_raw(s), hs_cuda_partial(s), soft, bins, self, n, c, x, b, dy, dx, db), "modulus_bwd");
+    return hs_cuda_check(hs_cuda_modulus_bwd(hs_cuda_raw(s), hs_cuda_partial(s), soft, bins, self, n, c, x, b, dy, dx, db),
+                         "modulus_bwd");
 }
 
 const hs_element_ops hs_cuda_element_ops = {
@@ -60,28 +62,31 @@ const hs_element_ops hs_cuda_element_ops = {
     .modulus_bwd = modulus_bwd,
 };
 
-/* ---- batch normalisation ------------------------------------------------------------------------------------------------------------------ */
+/* ---- batch normalisation ------------------------------------------------------------------------------------------------ */
 
 static hs_status moments(hs_stream *s, size_t rows, int c, const void *x, double *sums)
 {
     return hs_cuda_check(hs_cuda_moments(hs_cuda_raw(s), hs_cuda_partial(s), rows, c, x, sums), "moments");
 }
 
-static hs_status apply(hs_stream *s, size_t rows, int c, const void *x, const double *mean, const double *rstd, const void *gamma, const void *beta,
-                       void *y)
+static hs_status apply(hs_stream *s, size_t rows, int c, const void *x, const double *mean, const double *rstd, const void *gamma,
+                       const void *beta, void *y)
 {
     return hs_cuda_check(hs_cuda_norm_apply(hs_cuda_raw(s), rows, c, x, mean, rstd, gamma, beta, y), "norm apply");
 }
 
-static hs_status moments_bwd(hs_stream *s, size_t rows, int c, const void *x, const double *mean, const double *rstd, const void *dy, double *sums)
+static hs_status moments_bwd(hs_stream *s, size_t rows, int c, const void *x, const double *mean, const double *rstd,
+                             const void *dy, double *sums)
 {
-    return hs_cuda_check(hs_cuda_moments_bwd(hs_cuda_raw(s), hs_cuda_partial(s), rows, c, x, mean, rstd, dy, sums), "moments_bwd");
+    return hs_cuda_check(hs_cuda_moments_bwd(hs_cuda_raw(s), hs_cuda_partial(s), rows, c, x, mean, rstd, dy, sums),
+                         "moments_bwd");
 }
 
-static hs_status apply_bwd(hs_stream *s, size_t rows, int c, const void *x, const double *mean, const double *rstd, const void *gamma,
-                           const void *dy, const double *sums, double total, void *dx)
+static hs_status apply_bwd(hs_stream *s, size_t rows, int c, const void *x, const double *mean, const double *rstd,
+                           const void *gamma, const void *dy, const double *sums, double total, void *dx)
 {
-    return hs_cuda_check(hs_cuda_norm_apply_bwd(hs_cuda_raw(s), rows, c, x, mean, rstd, gamma, dy, sums, total, dx), "norm apply_bwd");
+    return hs_cuda_check(hs_cuda_norm_apply_bwd(hs_cuda_raw(s), rows, c, x, mean, rstd, gamma, dy, sums, total, dx),
+                         "norm apply_bwd");
 }
 
 const hs_norm_ops hs_cuda_norm_ops = {
@@ -91,11 +96,13 @@ const hs_norm_ops hs_cuda_norm_ops = {
     .apply_bwd = apply_bwd,
 };
 
-/* ---- loss ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- loss --------------------------------------------------------------------------------------------------------------- */
 
-static hs_status softmax(hs_stream *s, int n, int classes, const void *logits, const int32_t *labels, double scale_by, void *dlogits, double *totals)
+static hs_status softmax(hs_stream *s, int n, int classes, const void *logits, const int32_t *labels, double scale_by,
+                         void *dlogits, double *totals)
 {
-    return hs_cuda_check(hs_cuda_softmax(hs_cuda_raw(s), hs_cuda_partial(s), n, classes, logits, labels, scale_by, dlogits, totals), "softmax");
+    return hs_cuda_check(
+        hs_cuda_softmax(hs_cuda_raw(s), hs_cuda_partial(s), n, classes, logits, labels, scale_by, dlogits, totals), "softmax");
 }
 
 const hs_loss_ops hs_cuda_loss_ops = {

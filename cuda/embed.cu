@@ -1,13 +1,13 @@
-/* embed.cu - complex filters as real matrices: [re | im] times [[re, im], [-im, re]] is the complex product with coordinates side by side, so that one
- * real batched product does all bins. The fold is the transpose: what the four quadrants of a gradient say of re and im. */
+/* embed.cu - complex filters as real matrices: [re | im] times [[re, im], [-im, re]] is the complex product with coordinates side
+ * by side, so that one real batched product does all bins. The fold is the transpose: what the four quadrants of a gradient say
+ * of re and im. */
 #include "launch.h"
 
 #include "kernels.h"
 
 static __global__ void embed(size_t count, size_t pairs, int ci, int co, const float *planar, float *embedded)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const size_t u = i / pairs, in = i % pairs / co, out = i % co;
         const float re = planar[i], im = planar[count + i];
         float *to = embedded + (u * 2 * ci + in) * 2 * co + out, *low = to + (size_t)ci * 2 * co;
@@ -20,8 +20,7 @@ static __global__ void embed(size_t count, size_t pairs, int ci, int co, const f
 
 static __global__ void fold(size_t count, size_t pairs, int ci, int co, const float *embedded, float *planar)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const size_t u = i / pairs, in = i % pairs / co, out = i % co;
         const float *from = embedded + (u * 2 * ci + in) * 2 * co + out, *low = from + (size_t)ci * 2 * co;
         planar[i] = from[0] + low[co];

@@ -10,14 +10,17 @@ static hs_status multiply_some(hs_stream *stream, const hs_cuda_product *p)
         return HS_OK;
     if (p->k == 0) { /* nothing to add; C may hold NaN where beta is 0 */
         for (int i = 0; i < p->batch; i++)
-            HS_TRY(hs_cuda_check(hs_cuda_scale_rows(s->stream, (size_t)p->m, p->n, p->ldc, (double)p->beta, p->c + i * p->stride_c), "a product"));
+            HS_TRY(hs_cuda_check(
+                hs_cuda_scale_rows(s->stream, (size_t)p->m, p->n, p->ldc, (double)p->beta, p->c + i * p->stride_c), "a product"));
         return HS_OK;
     }
     const cublasComputeType_t compute = p->exact ? CUBLAS_COMPUTE_32F_PEDANTIC : hs_cuda_of(stream)->compute;
-    return hs_cuda_check_blas(cublasGemmStridedBatchedEx(s->blas, p->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N, p->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N, p->n,
-                                                         p->m, p->k, &p->alpha, p->b, CUDA_R_32F, p->ldb, p->stride_b, p->a, CUDA_R_32F, p->lda,
-                                                         p->stride_a, &p->beta, p->c, CUDA_R_32F, p->ldc, p->stride_c, p->batch, compute,
-                                                         CUBLAS_GEMM_DEFAULT), "a product");
+    return hs_cuda_check_blas(cublasGemmStridedBatchedEx(s->blas, p->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N,
+                                                         p->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N, p->n, p->m, p->k, &p->alpha,
+                                                         p->b, CUDA_R_32F, p->ldb, p->stride_b, p->a, CUDA_R_32F, p->lda,
+                                                         p->stride_a, &p->beta, p->c, CUDA_R_32F, p->ldc, p->stride_c, p->batch,
+                                                         compute, CUBLAS_GEMM_DEFAULT),
+                              "a product");
 }
 
 hs_status hs_cuda_multiply(hs_stream *stream, const hs_cuda_product *all)
@@ -33,11 +36,23 @@ hs_status hs_cuda_multiply(hs_stream *stream, const hs_cuda_product *all)
     return HS_OK;
 }
 
-static hs_status gemm(hs_stream *s, bool trans_a, bool trans_b, int m, int n, int k, double alpha, const void *a, int lda, const void *b, int ldb,
-                      double beta, void *c, int ldc)
+static hs_status gemm(hs_stream *s, bool trans_a, bool trans_b, int m, int n, int k, double alpha, const void *a, int lda,
+                      const void *b, int ldb, double beta, void *c, int ldc)
 {
-    const hs_cuda_product p = {.trans_a = trans_a, .trans_b = trans_b, .m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .lda = lda, .ldb = ldb,
-                               .ldc = ldc, .batch = 1, .alpha = (float)alpha, .beta = (float)beta};
+    const hs_cuda_product p = {.trans_a = trans_a,
+                               .trans_b = trans_b,
+                               .m = m,
+                               .n = n,
+                               .k = k,
+                               .a = a,
+                               .b = b,
+                               .c = c,
+                               .lda = lda,
+                               .ldb = ldb,
+                               .ldc = ldc,
+                               .batch = 1,
+                               .alpha = (float)alpha,
+                               .beta = (float)beta};
     return hs_cuda_multiply(s, &p);
 }
 
@@ -48,7 +63,8 @@ static hs_status bias_add(hs_stream *s, int rows, int cols, const void *bias, vo
 
 static hs_status bias_grad(hs_stream *s, int rows, int cols, const void *dy, void *dbias)
 {
-    return hs_cuda_check(hs_cuda_bias_grad(hs_cuda_raw(s), hs_cuda_partial(s), (size_t)rows, cols, cols, 1, dy, dbias), "bias_grad");
+    return hs_cuda_check(hs_cuda_bias_grad(hs_cuda_raw(s), hs_cuda_partial(s), (size_t)rows, cols, cols, 1, dy, dbias),
+                         "bias_grad");
 }
 
 const hs_gemm_ops hs_cuda_gemm_ops = {

@@ -13,11 +13,11 @@ typedef struct hs_cuda_device {
     hs_device base;
     char name[128], bus[32];
     int major, minor, processors;
-    size_t memory;               /* bytes */
-    const char *precision;       /* "fp32", "tf32", "bf16", "exact" */
-    cublasComputeType_t compute; /* of products between activations and weights; transforms are always fp32 */
+    size_t memory;                     /* bytes */
+    const char *precision;             /* "fp32", "tf32", "bf16", "exact" */
+    cublasComputeType_t compute;       /* of products between activations and weights; transforms are always fp32 */
     double bandwidth, products, plain; /* for cost(): bytes/s, flop/s of products, flop/s without tensor cores */
-    cudaStream_t setup;          /* of plans: tables go up, memory is cleared */
+    cudaStream_t setup;                /* of plans: tables go up, memory is cleared */
 } hs_cuda_device;
 
 typedef struct hs_cuda_stream {
@@ -64,13 +64,13 @@ static inline const hs_cuda_device *hs_cuda_of(const hs_stream *s)
     return (const hs_cuda_device *)s->device;
 }
 
-/* ---- check.c: what the libraries return, as a status with a message -------------------------------------------------------------------- */
+/* ---- check.c: what the libraries return, as a status with a message ----------------------------------------------------- */
 
 hs_status hs_cuda_check(cudaError_t error, const char *what);
 hs_status hs_cuda_check_fft(cufftResult result, const char *what);
 hs_status hs_cuda_check_blas(cublasStatus_t status, const char *what);
 
-/* ---- memory.c -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory.c ----------------------------------------------------------------------------------------------------------- */
 
 enum { HS_CUDA_PINNED = 1 << 22 }; /* bytes of one of the two staging buffers */
 
@@ -78,10 +78,10 @@ hs_status hs_cuda_alloc(size_t bytes, const char *what, void *memory_pointer); /
 /* A table of a plan: device memory with a copy of BYTES at HOST. Free with cudaFree. */
 hs_status hs_cuda_put(const hs_device *device, const void *host, size_t bytes, const char *what, void *memory_pointer);
 
-/* ---- gemm.c ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- gemm.c ------------------------------------------------------------------------------------------------------------- */
 
-/* BATCH products C = alpha op(A) op(B) + beta C, row-major, matrices STRIDE numbers apart (0: the same for all). EXACT: in fp32 whatever the
- * device's precision. */
+/* BATCH products C = alpha op(A) op(B) + beta C, row-major, matrices STRIDE numbers apart (0: the same for all). EXACT: in fp32
+ * whatever the device's precision. */
 typedef struct hs_cuda_product {
     bool exact, trans_a, trans_b;
     int m, n, k;
@@ -94,14 +94,16 @@ typedef struct hs_cuda_product {
 } hs_cuda_product;
 hs_status hs_cuda_multiply(hs_stream *s, const hs_cuda_product *p);
 
-/* ---- transform.c ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- transform.c -------------------------------------------------------------------------------------------------------- */
 
-/* Transforms of planes h x w, filled up with zeros to GRID; spectra have the grid's bins. With grid = plane it is the table's transform. */
-hs_status hs_cuda_transform_plan(hs_device *device, int capacity, int h, int w, int grid_h, int grid_w, int c, hs_transform **out);
+/* Transforms of planes h x w, filled up with zeros to GRID; spectra have the grid's bins. With grid = plane it is the table's
+ * transform. */
+hs_status hs_cuda_transform_plan(hs_device *device, int capacity, int h, int w, int grid_h, int grid_w, int c,
+                                 hs_transform **out);
 /* The smallest side >= N without prime factors beyond 7. */
 int hs_cuda_good_side(int n);
 
-/* ---- conv_direct.c, conv_fft.c ----------------------------------------------------------------------------------------------------------- */
+/* ---- conv_direct.c, conv_fft.c ------------------------------------------------------------------------------------------ */
 
 typedef struct hs_cuda_fft {
     int grid_h, grid_w, bins;
@@ -120,21 +122,21 @@ struct hs_conv {
 
 size_t hs_cuda_direct_scratch(const hs_conv *conv);
 hs_status hs_cuda_direct_plan(hs_conv *conv);
-hs_status hs_cuda_direct_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
-                                 float *scratch);
-hs_status hs_cuda_direct_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
-                                  float *dtaps, float *dbias, float *scratch);
+hs_status hs_cuda_direct_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
+                                 float *y, float *scratch);
+hs_status hs_cuda_direct_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
+                                  float *dx, float *dtaps, float *dbias, float *scratch);
 
 hs_status hs_cuda_fft_plan(hs_conv *conv);
 void hs_cuda_fft_destroy(hs_conv *conv);
 size_t hs_cuda_fft_saved(const hs_conv *conv);
 size_t hs_cuda_fft_scratch(const hs_conv *conv);
-hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
-                              float *saved, void *scratch);
-hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
-                               float *dtaps, float *dbias, const float *saved, void *scratch);
+hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
+                              float *y, float *saved, void *scratch);
+hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
+                               float *dx, float *dtaps, float *dbias, const float *saved, void *scratch);
 
-/* ---- pool.c, spool.c ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- pool.c, spool.c ---------------------------------------------------------------------------------------------------- */
 
 bool hs_cuda_spool_supports(const hs_device *device, const hs_spool_desc *desc);
 double hs_cuda_spool_cost(const hs_device *device, const hs_spool_desc *desc);

@@ -1,4 +1,5 @@
-/* kernels.cu - all kernels as one unit: nvcc takes seconds to begin with a file, and hardly longer for fifteen. Names are unique among them. */
+/* kernels.cu - all kernels as one unit: nvcc takes seconds to begin with a file, and hardly longer for fifteen. Names are unique
+ * among them. */
 #include "bias.cu"
 #include "dropout.cu"
 #include "element.cu"

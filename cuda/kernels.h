@@ -1,5 +1,6 @@
-/* kernels.h - the launchers of the .cu files, for the C host side. Each queues its kernels on a stream and returns the status of the launch. Pointers
- * are device memory. COUNT = 0 launches nothing. PARTIAL is the stream's memory for sums in two passes, [HS_CUDA_PARTIALS] doubles. */
+/* kernels.h - the launchers of the .cu files, for the C host side. Each queues its kernels on a stream and returns the status of
+ * the launch. Pointers are device memory. COUNT = 0 launches nothing. PARTIAL is the stream's memory for sums in two passes,
+ * [HS_CUDA_PARTIALS] doubles. */
 #ifndef HS_CUDA_KERNELS_H
 #define HS_CUDA_KERNELS_H
 
@@ -30,33 +31,35 @@ cudaError_t hs_cuda_scale(cudaStream_t s, size_t count, double factor, float *y)
 cudaError_t hs_cuda_scale_rows(cudaStream_t s, size_t rows, int cols, int width, double factor, float *c);
 cudaError_t hs_cuda_axpy(cudaStream_t s, size_t count, double alpha, const float *x, float *y);
 /* dropout.cu */
-cudaError_t hs_cuda_dropout(cudaStream_t s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer, int64_t first,
-                            const float *x, float *y);
+cudaError_t hs_cuda_dropout(cudaStream_t s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer,
+                            int64_t first, const float *x, float *y);
 /* modulus.cu */
-cudaError_t hs_cuda_modulus_fwd(cudaStream_t s, bool soft, int bins, const uint8_t *self, int n, int c, const float *x, const float *b, float *y);
-cudaError_t hs_cuda_modulus_bwd(cudaStream_t s, double *partial, bool soft, int bins, const uint8_t *self, int n, int c, const float *x,
-                                const float *b, const float *dy, float *dx, float *db);
+cudaError_t hs_cuda_modulus_fwd(cudaStream_t s, bool soft, int bins, const uint8_t *self, int n, int c, const float *x,
+                                const float *b, float *y);
+cudaError_t hs_cuda_modulus_bwd(cudaStream_t s, double *partial, bool soft, int bins, const uint8_t *self, int n, int c,
+                                const float *x, const float *b, const float *dy, float *dx, float *db);
 
 /* bias.cu; y and dy have rows of WIDTH numbers of which the first COLS matter. */
 cudaError_t hs_cuda_bias_add(cudaStream_t s, size_t rows, int cols, int width, float factor, const float *bias, float *y);
-cudaError_t hs_cuda_bias_grad(cudaStream_t s, double *partial, size_t rows, int cols, int width, float factor, const float *dy, float *dbias);
+cudaError_t hs_cuda_bias_grad(cudaStream_t s, double *partial, size_t rows, int cols, int width, float factor, const float *dy,
+                              float *dbias);
 /* norm.cu */
 cudaError_t hs_cuda_moments(cudaStream_t s, double *partial, size_t rows, int c, const float *x, double *sums);
-cudaError_t hs_cuda_norm_apply(cudaStream_t s, size_t rows, int c, const float *x, const double *mean, const double *rstd, const float *gamma,
-                               const float *beta, float *y);
-cudaError_t hs_cuda_moments_bwd(cudaStream_t s, double *partial, size_t rows, int c, const float *x, const double *mean, const double *rstd,
-                                const float *dy, double *sums);
+cudaError_t hs_cuda_norm_apply(cudaStream_t s, size_t rows, int c, const float *x, const double *mean, const double *rstd,
+                               const float *gamma, const float *beta, float *y);
+cudaError_t hs_cuda_moments_bwd(cudaStream_t s, double *partial, size_t rows, int c, const float *x, const double *mean,
+                                const double *rstd, const float *dy, double *sums);
 cudaError_t hs_cuda_norm_apply_bwd(cudaStream_t s, size_t rows, int c, const float *x, const double *mean, const double *rstd,
                                    const float *gamma, const float *dy, const double *sums, double total, float *dx);
 /* loss.cu */
-cudaError_t hs_cuda_softmax(cudaStream_t s, double *partial, int n, int classes, const float *logits, const int32_t *labels, double scale,
-                            float *dlogits, double *totals);
+cudaError_t hs_cuda_softmax(cudaStream_t s, double *partial, int n, int classes, const float *logits, const int32_t *labels,
+                            double scale, float *dlogits, double *totals);
 
 /* optim.cu */
 cudaError_t hs_cuda_sgd(cudaStream_t s, hs_update u, size_t count, float *p, const float *g, float *m);
 cudaError_t hs_cuda_adam(cudaStream_t s, hs_update u, size_t count, float *p, const float *g, float *m, float *v);
-cudaError_t hs_cuda_adam_modulus(cudaStream_t s, hs_update u, int coords, const int32_t *partner, size_t q, float *p, const float *g, float *m,
-                                 float *v);
+cudaError_t hs_cuda_adam_modulus(cudaStream_t s, hs_update u, int coords, const int32_t *partner, size_t q, float *p,
+                                 const float *g, float *m, float *v);
 /* penalty.cu; g NULL: the proximal map. */
 cudaError_t hs_cuda_penalty(cudaStream_t s, double *partial, hs_penalty_kind kind, bool prox, int coords, const int32_t *partner,
                             const double *weight, size_t q, double lambda, float *p, float *g, double *value);
@@ -71,18 +74,20 @@ cudaError_t hs_cuda_average_bwd(cudaStream_t s, hs_window w, int n, const float 
 cudaError_t hs_cuda_global_fwd(cudaStream_t s, hs_shape shape, int n, const float *x, float *y);
 cudaError_t hs_cuda_global_bwd(cudaStream_t s, hs_shape shape, int n, const float *dy, float *dx);
 /* spool.cu: rows of y, [rows][n][c], are sums over the entries of a sparse map; a row is half a bin. */
-cudaError_t hs_cuda_sparse(cudaStream_t s, int rows, const int32_t *start, const int32_t *column, const float *weight, int n, int c, const float *x,
-                           float *y);
+cudaError_t hs_cuda_sparse(cudaStream_t s, int rows, const int32_t *start, const int32_t *column, const float *weight, int n,
+                           int c, const float *x, float *y);
 /* x [n][h][w][c], coordinates along h and w: zero where a sample keeps fewer. */
 cudaError_t hs_cuda_mask(cudaStream_t s, int n, int h, int w, int c, const int32_t *keep, float *x);
 
-/* pack.cu: between planes [n][h][w][c] and the rows of cuFFT, [n][c][grid_h][2 (grid_w/2 + 1)], in place transforms; planes smaller than the grid are
- * filled up with zeros. BIN [U][4]: ky, kx, self, index of this bin's mirror row where the half spectrum holds it twice (-1: once). */
+/* pack.cu: between planes [n][h][w][c] and the rows of cuFFT, [n][c][grid_h][2 (grid_w/2 + 1)], in place transforms; planes
+ * smaller than the grid are filled up with zeros. BIN [U][4]: ky, kx, self, index of this bin's mirror row where the half
+ * spectrum holds it twice (-1: once). */
 cudaError_t hs_cuda_pack_plane(cudaStream_t s, int n, int h, int w, int c, int grid_h, int grid_w, const float *x, float *grid);
 cudaError_t hs_cuda_unpack_plane(cudaStream_t s, int n, int h, int w, int c, int grid_h, int grid_w, const float *grid, float *x);
-cudaError_t hs_cuda_pack_bins(cudaStream_t s, int n, int c, int grid_h, int grid_w, int bins, const int32_t *bin, const float *spectrum, float *grid);
-cudaError_t hs_cuda_unpack_bins(cudaStream_t s, int n, int c, int grid_h, int grid_w, int bins, const int32_t *bin, const float *grid,
-                                float *spectrum);
+cudaError_t hs_cuda_pack_bins(cudaStream_t s, int n, int c, int grid_h, int grid_w, int bins, const int32_t *bin,
+                              const float *spectrum, float *grid);
+cudaError_t hs_cuda_unpack_bins(cudaStream_t s, int n, int c, int grid_h, int grid_w, int bins, const int32_t *bin,
+                                const float *grid, float *spectrum);
 
 /* im2col.cu: the geometry of one convolution. */
 typedef struct hs_cuda_taps {

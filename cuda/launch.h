@@ -1,7 +1,7 @@
 /* launch.h - what the .cu files share: launches, dynamic shared memory, loops over elements and sums in a block.
  *
- * The same files are compiled by nvcc and, for the tests, by the host's C++ compiler (tests/cuda_emulation). Rules that keep both true:
- *   - launches go through HS_LAUNCH, or HS_LAUNCH_TOGETHER where threads of a block wait for each other; both return the launch's status;
+ * The same files are compiled by nvcc and, for the tests, by the host's C++ compiler (tests/cuda_emulation). Rules for both:
+ *   - launches go through HS_LAUNCH, or HS_LAUNCH_TOGETHER where threads of a block wait for each other; both return a status;
  *   - shared memory is dynamic and comes from HS_SHARED; nothing is __shared__ by itself;
  *   - pointers are arguments of their own, never inside a structure;
  *   - no atomics on floating-point numbers: every sum has one order, so equal calls give equal bits. */
@@ -16,8 +16,8 @@
 #define HS_LAUNCH(kernel, grid, block, shared, stream, ...) \
     (kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__), cudaGetLastError())
 #define HS_LAUNCH_TOGETHER HS_LAUNCH
-#define HS_SHARED(type, name)                        \
-    extern __shared__ double hs_shared_memory[];     \
+#define HS_SHARED(type, name)                    \
+    extern __shared__ double hs_shared_memory[]; \
     type *name = reinterpret_cast<type *>(hs_shared_memory)
 #else
 #define HS_LAUNCH(kernel, grid, block, shared, stream, ...) \
@@ -36,11 +36,11 @@ static inline unsigned hs_blocks(size_t count)
     return (unsigned)(blocks < 2112 ? blocks : 2112);
 }
 
-#define HS_EACH(i, count)                                                                                    \
+#define HS_EACH(i, count) \
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < (count); i += (size_t)gridDim.x * blockDim.x)
 
-/* Sum of one number of every thread of a block of HS_SUM_BLOCK threads, in a fixed tree; every thread gets it. ROOM [HS_SUM_BLOCK] in shared memory
- * may be used again when the call has returned. */
+/* Sum of one number of every thread of a block of HS_SUM_BLOCK threads, in a fixed tree; every thread gets it. ROOM
+ * [HS_SUM_BLOCK] in shared memory may be used again when the call has returned. */
 static __device__ __forceinline__ double hs_block_sum(double mine, double *room)
 {
     room[threadIdx.x] = mine;

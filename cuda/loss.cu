@@ -32,7 +32,8 @@ static __device__ double log_sum_exp(const float *z, int classes, double *room)
 }
 
 /* PARTIAL [blocks][3]: loss, top-1 hits, top-5 hits of the samples that a block takes. */
-static __global__ void softmax(int n, int classes, const float *logits, const int32_t *labels, double scale, float *dlogits, double *partial)
+static __global__ void softmax(int n, int classes, const float *logits, const int32_t *labels, double scale, float *dlogits,
+                               double *partial)
 {
     HS_SHARED(double, room);
     double loss = 0, first = 0, fifth = 0;
@@ -66,13 +67,13 @@ static __global__ void totals_of(int blocks, const double *partial, double *tota
     totals[threadIdx.x] = sum;
 }
 
-cudaError_t hs_cuda_softmax(cudaStream_t s, double *partial, int n, int classes, const float *logits, const int32_t *labels, double scale,
-                            float *dlogits, double *totals)
+cudaError_t hs_cuda_softmax(cudaStream_t s, double *partial, int n, int classes, const float *logits, const int32_t *labels,
+                            double scale, float *dlogits, double *totals)
 {
     const int blocks = n < LOSS_BLOCKS ? n : LOSS_BLOCKS;
     if (n > 0) {
-        const cudaError_t error = HS_LAUNCH_TOGETHER(softmax, blocks, HS_SUM_BLOCK, HS_SUM_BLOCK * sizeof(double), s, n, classes, logits, labels,
-                                                     scale, dlogits, partial);
+        const cudaError_t error = HS_LAUNCH_TOGETHER(softmax, blocks, HS_SUM_BLOCK, HS_SUM_BLOCK * sizeof(double), s, n, classes,
+                                                     logits, labels, scale, dlogits, partial);
         if (error != cudaSuccess)
             return error;
     }

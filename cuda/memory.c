@@ -1,4 +1,5 @@
-/* memory.c - device memory, and copies between it and the host through pinned memory, so that a copy is queued and never waits for pages. */
+/* memory.c - device memory, and copies between it and the host through pinned memory, so that a copy is queued and never waits
+ * for pages. */
 #include "hs_cuda.h"
 
 #include <string.h>
@@ -16,8 +17,11 @@ hs_status hs_cuda_alloc(size_t bytes, const char *what, void *memory_pointer)
     if (error != cudaErrorMemoryAllocation)
         return hs_cuda_check(error, "device memory");
     (void)cudaMemGetInfo(&available, &total);
-    return hs_fail(HS_EINTERNAL, "%s: %.1f MiB of device memory are needed, %.1f of %.1f MiB are free; use a smaller batch, or a GPU of its own for "
-                                 "each rank", what, (double)bytes / 1048576.0, (double)available / 1048576.0, (double)total / 1048576.0);
+    return hs_fail(
+        HS_EINTERNAL,
+        "%s: %.1f MiB of device memory are needed, %.1f of %.1f MiB are free; use a smaller batch, or a GPU of its own for "
+        "each rank",
+        what, (double)bytes / 1048576.0, (double)available / 1048576.0, (double)total / 1048576.0);
 }
 
 hs_status hs_cuda_put(const hs_device *device, const void *host, size_t bytes, const char *what, void *memory_pointer)
@@ -57,7 +61,8 @@ static void memory_free(hs_device *device, void *memory)
         (void)cudaFree(memory);
 }
 
-/* Two pinned buffers in turn: while the device reads one the host fills the other. All of HOST_FROM is in them or beyond when this returns. */
+/* Two pinned buffers in turn: while the device reads one the host fills the other. All of HOST_FROM is in them or beyond when
+ * this returns. */
 static hs_status upload(hs_stream *stream, void *device_to, const void *host_from, size_t bytes)
 {
     hs_cuda_stream *s = hs_cuda_stream_of(stream);
@@ -67,7 +72,8 @@ static hs_status upload(hs_stream *stream, void *device_to, const void *host_fro
         s->turn = !turn;
         HS_TRY(hs_cuda_check(cudaEventSynchronize(s->passed[turn]), "waiting for an upload"));
         memcpy(s->pinned[turn], (const char *)host_from + done, piece);
-        HS_TRY(hs_cuda_check(cudaMemcpyAsync((char *)device_to + done, s->pinned[turn], piece, cudaMemcpyHostToDevice, s->stream), "an upload"));
+        HS_TRY(hs_cuda_check(cudaMemcpyAsync((char *)device_to + done, s->pinned[turn], piece, cudaMemcpyHostToDevice, s->stream),
+                             "an upload"));
         HS_TRY(hs_cuda_check(cudaEventRecord(s->passed[turn], s->stream), "an upload"));
         done += piece;
     }
@@ -81,8 +87,9 @@ static hs_status download(hs_stream *stream, void *host_to, const void *device_f
         const size_t piece = bytes - done < HS_CUDA_PINNED ? bytes - done : HS_CUDA_PINNED;
         const int turn = s->turn;
         s->turn = !turn;
-        HS_TRY(hs_cuda_check(cudaMemcpyAsync(s->pinned[turn], (const char *)device_from + done, piece, cudaMemcpyDeviceToHost, s->stream),
-                             "a download"));
+        HS_TRY(hs_cuda_check(
+            cudaMemcpyAsync(s->pinned[turn], (const char *)device_from + done, piece, cudaMemcpyDeviceToHost, s->stream),
+            "a download"));
         HS_TRY(hs_cuda_check(cudaStreamSynchronize(s->stream), "waiting for a download"));
         memcpy((char *)host_to + done, s->pinned[turn], piece);
         done += piece;
@@ -92,7 +99,8 @@ static hs_status download(hs_stream *stream, void *host_to, const void *device_f
 
 static hs_status copy(hs_stream *s, void *to, const void *from, size_t bytes)
 {
-    return hs_cuda_check(bytes ? cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, hs_cuda_raw(s)) : cudaSuccess, "a copy on the device");
+    return hs_cuda_check(bytes ? cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, hs_cuda_raw(s)) : cudaSuccess,
+                         "a copy on the device");
 }
 
 static hs_status zero(hs_stream *s, void *memory, size_t bytes)

@@ -1,4 +1,5 @@
-/* modulus.cu - spectral activations z -> g(|z|) z on [bins][n][2c], g = max(1 + offset/|z|, 0); see src/ref/element.c for the derivative. */
+/* modulus.cu - spectral activations z -> g(|z|) z on [bins][n][2c], g = max(1 + offset/|z|, 0); see src/ref/element.c for the
+ * derivative. */
 #include "columns.h"
 
 struct point {
@@ -23,10 +24,10 @@ static __device__ double offset_of(bool soft, double b)
     return soft ? -fabs(b) : b;
 }
 
-static __global__ void modulus_fwd(size_t count, bool soft, const uint8_t *self, int n, int c, const float *x, const float *b, float *y)
+static __global__ void modulus_fwd(size_t count, bool soft, const uint8_t *self, int n, int c, const float *x, const float *b,
+                                   float *y)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const size_t row = i / c, j = i % c, at = row * 2 * c + j;
         const point z = point_at(x + at, c, self[row / n]);
         const double g = gain(z, offset_of(soft, b[j]));
@@ -48,7 +49,8 @@ struct modulus_term {
         const bool alone = self[row / n];
         const double value = b[j], offset = offset_of(soft, value), slope = !soft ? 1 : value > 0 ? -1 : value < 0 ? 1 : 0;
         const point z = point_at(x + at, c, alone);
-        const double dre = dy[at], dim = alone ? 0 : (double)dy[at + c], g = gain(z, offset), r = z.modulus, dot = z.re * dre + z.im * dim;
+        const double dre = dy[at], dim = alone ? 0 : (double)dy[at + c], g = gain(z, offset), r = z.modulus,
+                     dot = z.re * dre + z.im * dim;
         const double along = g == 0 ? 0 : offset * z.unit * z.unit * dot / (r * r * r);
         dx[at] = (float)(g == 0 ? 0 : g * dre - along * z.re);
         dx[at + c] = (float)(g == 0 ? 0 : g * dim - along * z.im);
@@ -57,8 +59,8 @@ struct modulus_term {
     }
 };
 
-static __global__ void modulus_slices(bool soft, size_t rows, const uint8_t *self, int n, int c, size_t slice, const float *x, const float *b,
-                                      const float *dy, float *dx, double *partial)
+static __global__ void modulus_slices(bool soft, size_t rows, const uint8_t *self, int n, int c, size_t slice, const float *x,
+                                      const float *b, const float *dy, float *dx, double *partial)
 {
     HS_SHARED(double, room);
     hs_column_slice(modulus_term{soft, self, n, c, x, b, dy, dx}, rows, c, slice, partial, room);
@@ -66,23 +68,24 @@ static __global__ void modulus_slices(bool soft, size_t rows, const uint8_t *sel
 
 static __global__ void modulus_total(int slices, int c, const double *partial, float *db)
 {
-    HS_EACH(j, (size_t)c)
+    HS_EACH (j, (size_t)c)
         db[j] = (float)hs_column_total(partial, slices, c, (int)j, 0);
 }
 
-cudaError_t hs_cuda_modulus_fwd(cudaStream_t s, bool soft, int bins, const uint8_t *self, int n, int c, const float *x, const float *b, float *y)
+cudaError_t hs_cuda_modulus_fwd(cudaStream_t s, bool soft, int bins, const uint8_t *self, int n, int c, const float *x,
+                                const float *b, float *y)
 {
     const size_t count = (size_t)bins * n * c;
     return count ? HS_LAUNCH(modulus_fwd, hs_blocks(count), HS_BLOCK, 0, s, count, soft, self, n, c, x, b, y) : cudaSuccess;
 }
 
-cudaError_t hs_cuda_modulus_bwd(cudaStream_t s, double *partial, bool soft, int bins, const uint8_t *self, int n, int c, const float *x,
-                                const float *b, const float *dy, float *dx, float *db)
+cudaError_t hs_cuda_modulus_bwd(cudaStream_t s, double *partial, bool soft, int bins, const uint8_t *self, int n, int c,
+                                const float *x, const float *b, const float *dy, float *dx, float *db)
 {
     const size_t rows = (size_t)bins * n;
     if (rows > 0) {
-        const cudaError_t error = HS_LAUNCH_TOGETHER(modulus_slices, hs_column_grid(rows, c), HS_COL_BLOCK, HS_COL_SHARED, s, soft, rows, self, n, c,
-                                                     hs_slice_rows(rows, c), x, b, dy, dx, partial);
+        const cudaError_t error = HS_LAUNCH_TOGETHER(modulus_slices, hs_column_grid(rows, c), HS_COL_BLOCK, HS_COL_SHARED, s,
+                                                     soft, rows, self, n, c, hs_slice_rows(rows, c), x, b, dy, dx, partial);
         if (error != cudaSuccess)
             return error;
     }

@@ -30,8 +30,8 @@ static __global__ void moments_slices(size_t rows, int c, size_t slice, const fl
     hs_column_slice(moments_term{x, c}, rows, c, slice, partial, room);
 }
 
-static __global__ void moments_bwd_slices(size_t rows, int c, size_t slice, const float *x, const double *mean, const double *rstd,
-                                          const float *dy, double *partial)
+static __global__ void moments_bwd_slices(size_t rows, int c, size_t slice, const float *x, const double *mean,
+                                          const double *rstd, const float *dy, double *partial)
 {
     HS_SHARED(double, room);
     hs_column_slice(moments_bwd_term{x, dy, mean, rstd, c}, rows, c, slice, partial, room);
@@ -39,15 +39,14 @@ static __global__ void moments_bwd_slices(size_t rows, int c, size_t slice, cons
 
 static __global__ void moments_total(int slices, int c, const double *partial, double *sums)
 {
-    HS_EACH(i, (size_t)2 * c)
+    HS_EACH (i, (size_t)2 * c)
         sums[i] = hs_column_total(partial, slices, c, (int)(i % c), (int)(i / c));
 }
 
-static __global__ void apply(size_t count, int c, const float *x, const double *mean, const double *rstd, const float *gamma, const float *beta,
-                             float *y)
+static __global__ void apply(size_t count, int c, const float *x, const double *mean, const double *rstd, const float *gamma,
+                             const float *beta, float *y)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const size_t j = i % c;
         y[i] = (float)((double)gamma[j] * ((double)x[i] - mean[j]) * rstd[j] + (double)beta[j]);
     }
@@ -56,8 +55,7 @@ static __global__ void apply(size_t count, int c, const float *x, const double *
 static __global__ void apply_bwd(size_t count, int c, const float *x, const double *mean, const double *rstd, const float *gamma,
                                  const float *dy, const double *sums, double total, float *dx)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const size_t j = i % c;
         const double xhat = ((double)x[i] - mean[j]) * rstd[j];
         dx[i] = (float)((double)gamma[j] * rstd[j] * ((double)dy[i] - sums[j] / total - xhat * sums[c + j] / total));
@@ -75,23 +73,23 @@ cudaError_t hs_cuda_moments(cudaStream_t s, double *partial, size_t rows, int c,
 {
     cudaError_t error = cudaSuccess;
     if (rows > 0)
-        error = HS_LAUNCH_TOGETHER(moments_slices, hs_column_grid(rows, c), HS_COL_BLOCK, HS_COL_SHARED, s, rows, c, hs_slice_rows(rows, c), x,
-                                   partial);
+        error = HS_LAUNCH_TOGETHER(moments_slices, hs_column_grid(rows, c), HS_COL_BLOCK, HS_COL_SHARED, s, rows, c,
+                                   hs_slice_rows(rows, c), x, partial);
     return finish_moments(s, error, rows, c, partial, sums);
 }
 
-cudaError_t hs_cuda_moments_bwd(cudaStream_t s, double *partial, size_t rows, int c, const float *x, const double *mean, const double *rstd,
-                                const float *dy, double *sums)
+cudaError_t hs_cuda_moments_bwd(cudaStream_t s, double *partial, size_t rows, int c, const float *x, const double *mean,
+                                const double *rstd, const float *dy, double *sums)
 {
     cudaError_t error = cudaSuccess;
     if (rows > 0)
-        error = HS_LAUNCH_TOGETHER(moments_bwd_slices, hs_column_grid(rows, c), HS_COL_BLOCK, HS_COL_SHARED, s, rows, c, hs_slice_rows(rows, c),
-                                   x, mean, rstd, dy, partial);
+        error = HS_LAUNCH_TOGETHER(moments_bwd_slices, hs_column_grid(rows, c), HS_COL_BLOCK, HS_COL_SHARED, s, rows, c,
+                                   hs_slice_rows(rows, c), x, mean, rstd, dy, partial);
     return finish_moments(s, error, rows, c, partial, sums);
 }
 
-cudaError_t hs_cuda_norm_apply(cudaStream_t s, size_t rows, int c, const float *x, const double *mean, const double *rstd, const float *gamma,
-                               const float *beta, float *y)
+cudaError_t hs_cuda_norm_apply(cudaStream_t s, size_t rows, int c, const float *x, const double *mean, const double *rstd,
+                               const float *gamma, const float *beta, float *y)
 {
     const size_t count = rows * c;
     return count ? HS_LAUNCH(apply, hs_blocks(count), HS_BLOCK, 0, s, count, c, x, mean, rstd, gamma, beta, y) : cudaSuccess;
@@ -101,5 +99,6 @@ cudaError_t hs_cuda_norm_apply_bwd(cudaStream_t s, size_t rows, int c, const flo
                                    const float *gamma, const float *dy, const double *sums, double total, float *dx)
 {
     const size_t count = rows * c;
-    return count ? HS_LAUNCH(apply_bwd, hs_blocks(count), HS_BLOCK, 0, s, count, c, x, mean, rstd, gamma, dy, sums, total, dx) : cudaSuccess;
+    return count ? HS_LAUNCH(apply_bwd, hs_blocks(count), HS_BLOCK, 0, s, count, c, x, mean, rstd, gamma, dy, sums, total, dx)
+                 : cudaSuccess;
 }

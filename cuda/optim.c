@@ -11,22 +11,27 @@ static hs_status adam(hs_stream *s, const hs_update *u, size_t count, void *p, c
     return hs_cuda_check(hs_cuda_adam(hs_cuda_raw(s), *u, count, p, g, m, v), "adam");
 }
 
-static hs_status adam_modulus(hs_stream *s, const hs_update *u, const hs_groups *groups, size_t q, void *p, const void *g, void *m, void *v)
+static hs_status adam_modulus(hs_stream *s, const hs_update *u, const hs_groups *groups, size_t q, void *p, const void *g,
+                              void *m, void *v)
 {
-    return hs_cuda_check(hs_cuda_adam_modulus(hs_cuda_raw(s), *u, groups->coords, groups->partner, q, p, g, m, v), "adam_modulus");
+    return hs_cuda_check(hs_cuda_adam_modulus(hs_cuda_raw(s), *u, groups->coords, groups->partner, q, p, g, m, v),
+                         "adam_modulus");
 }
 
-static hs_status penalty_gradient(hs_stream *s, hs_penalty_kind kind, const hs_groups *groups, size_t q, double lambda, const void *p, void *g,
-                                  double *value)
+static hs_status penalty_gradient(hs_stream *s, hs_penalty_kind kind, const hs_groups *groups, size_t q, double lambda,
+                                  const void *p, void *g, double *value)
 {
-    return hs_cuda_check(hs_cuda_penalty(hs_cuda_raw(s), hs_cuda_partial(s), kind, false, groups->coords, groups->partner, groups->weight, q, lambda,
-                                         (float *)(uintptr_t)p, g, value), "penalty_gradient"); /* this form does not write p */
+    return hs_cuda_check(hs_cuda_penalty(hs_cuda_raw(s), hs_cuda_partial(s), kind, false, groups->coords, groups->partner,
+                                         groups->weight, q, lambda, (float *)(uintptr_t)p, g, value),
+                         "penalty_gradient"); /* this form does not write p */
 }
 
-static hs_status penalty_prox(hs_stream *s, hs_penalty_kind kind, const hs_groups *groups, size_t q, double lambda, void *p, double *value)
+static hs_status penalty_prox(hs_stream *s, hs_penalty_kind kind, const hs_groups *groups, size_t q, double lambda, void *p,
+                              double *value)
 {
-    return hs_cuda_check(hs_cuda_penalty(hs_cuda_raw(s), hs_cuda_partial(s), kind, true, groups->coords, groups->partner, groups->weight, q, lambda, p,
-                                         NULL, value), "penalty_prox");
+    return hs_cuda_check(hs_cuda_penalty(hs_cuda_raw(s), hs_cuda_partial(s), kind, true, groups->coords, groups->partner,
+                                         groups->weight, q, lambda, p, NULL, value),
+                         "penalty_prox");
 }
 
 static hs_status sum_squares(hs_stream *s, size_t count, const void *x, double *value)

@@ -1,5 +1,5 @@
-/* optim.cu - updates of a range of the parameter slab. Sums of a few terms of very different size are formed in double: memory is what limits these
- * kernels. */
+/* optim.cu - updates of a range of the parameter slab. Sums of a few terms of very different size are formed in double: memory is
+ * what limits these kernels. */
 #include "launch.h"
 
 #include "kernels.h"
@@ -12,8 +12,7 @@ static __device__ float moved(const hs_update &u, double p, double step)
 
 static __global__ void sgd(hs_update u, size_t count, float *p, const float *g, float *m)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         double step = u.grad_scale * (double)g[i];
         if (m) {
             const double velocity = u.momentum * (double)m[i] + step;
@@ -36,18 +35,17 @@ static __device__ void adam_one(const hs_update &u, double g, double square, flo
 
 static __global__ void adam(hs_update u, size_t count, float *p, const float *g, float *m, float *v)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const double scaled = u.grad_scale * (double)g[i];
         adam_one(u, scaled, scaled * scaled, p + i, m + i, v + i);
     }
 }
 
 /* Half of |g|^2 of the bin, so that white gradients give the same second moment with one number or two. */
-static __global__ void adam_modulus(hs_update u, size_t count, const int32_t *partner, size_t q, float *p, const float *g, float *m, float *v)
+static __global__ void adam_modulus(hs_update u, size_t count, const int32_t *partner, size_t q, float *p, const float *g,
+                                    float *m, float *v)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const size_t t = i / q, other_row = (size_t)partner[t];
         const double own = u.grad_scale * (double)g[i], other = u.grad_scale * (double)g[other_row * q + i % q];
         adam_one(u, own, other_row == t ? own * own : 0.5 * (own * own + other * other), p + i, m + i, v + i);
@@ -64,8 +62,8 @@ cudaError_t hs_cuda_adam(cudaStream_t s, hs_update u, size_t count, float *p, co
     return count ? HS_LAUNCH(adam, hs_blocks(count), HS_BLOCK, 0, s, u, count, p, g, m, v) : cudaSuccess;
 }
 
-cudaError_t hs_cuda_adam_modulus(cudaStream_t s, hs_update u, int coords, const int32_t *partner, size_t q, float *p, const float *g, float *m,
-                                 float *v)
+cudaError_t hs_cuda_adam_modulus(cudaStream_t s, hs_update u, int coords, const int32_t *partner, size_t q, float *p,
+                                 const float *g, float *m, float *v)
 {
     const size_t count = (size_t)coords * q;
     return count ? HS_LAUNCH(adam_modulus, hs_blocks(count), HS_BLOCK, 0, s, u, count, partner, q, p, g, m, v) : cudaSuccess;

@@ -1,5 +1,6 @@
-/* penalty.cu - lambda sum over rows t of weight[t] f(t) over a filter [T][q]: its value, and its gradient or its proximal map, in one pass. A complex
- * bin counts its modulus once, in the first of its two rows; that row's thread also shrinks the other, so nobody reads what somebody writes. */
+/* penalty.cu - lambda sum over rows t of weight[t] f(t) over a filter [T][q]: its value, and its gradient or its proximal map, in
+ * one pass. A complex bin counts its modulus once, in the first of its two rows; that row's thread also shrinks the other, so
+ * nobody reads what somebody writes. */
 #include "sums.h"
 
 #include "kernels.h"
@@ -36,12 +37,12 @@ static __device__ double one_number(const penalty &a, size_t t, size_t mate, siz
     return weight * value;
 }
 
-static __global__ void penalise(penalty a, size_t count, const int32_t *partner, const double *weight, float *p, float *g, double *partial)
+static __global__ void penalise(penalty a, size_t count, const int32_t *partner, const double *weight, float *p, float *g,
+                                double *partial)
 {
     HS_SHARED(double, room);
     double sum = 0;
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const size_t t = i / a.q;
         sum += one_number(a, t, (size_t)partner[t], i, weight[t], p, g);
     }
@@ -58,6 +59,9 @@ cudaError_t hs_cuda_penalty(cudaStream_t s, double *partial, hs_penalty_kind kin
     const penalty a = {kind, prox, q, lambda};
     if (count == 0)
         return cudaSuccess;
-    const cudaError_t error = HS_LAUNCH_TOGETHER(penalise, blocks, HS_SUM_BLOCK, shared, s, a, count, partner, weight, p, g, partial);
-    return error != cudaSuccess ? error : HS_LAUNCH_TOGETHER(hs_sum_total, 1, HS_SUM_BLOCK, shared, s, (int)blocks, lambda, partial, value);
+    const cudaError_t error = HS_LAUNCH_TOGETHER(penalise, blocks, HS_SUM_BLOCK, shared, s, a, count, partner, weight, p, g,
+                                                 partial);
+    return error != cudaSuccess
+               ? error
+               : HS_LAUNCH_TOGETHER(hs_sum_total, 1, HS_SUM_BLOCK, shared, s, (int)blocks, lambda, partial, value);
 }

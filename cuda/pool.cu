@@ -1,5 +1,6 @@
-/* pool.cu - pooling over windows, and the mean of a plane. Windows may reach over the border: what lies outside is left out. Backward gathers: a number of
- * x looks for the windows that hold it, in their order, so that windows which overlap need no atomics. */
+/* pool.cu - pooling over windows, and the mean of a plane. Windows may reach over the border: what lies outside is left out.
+ * Backward gathers: a number of x looks for the windows that hold it, in their order, so that windows which overlap need no
+ * atomics. */
 #include "launch.h"
 
 #include "kernels.h"
@@ -38,8 +39,7 @@ static __device__ spot spot_of(size_t i, int rows, int cols, int c)
 /* Greatest of a window; a NaN is greater than anything, so that it is not lost, and the first in row order wins a tie. */
 static __global__ void max_fwd(hs_window w, size_t count, const float *x, float *y, uint8_t *arg)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const spot o = spot_of(i, w.oh, w.ow, w.c);
         const span rows = span_of(o.y, w.h, w), cols = span_of(o.x, w.w, w);
         const float *in = x + o.sample * w.h * w.w * w.c + o.c;
@@ -60,8 +60,7 @@ static __global__ void max_fwd(hs_window w, size_t count, const float *x, float 
 
 static __global__ void max_bwd(hs_window w, size_t count, const float *dy, const uint8_t *arg, float *dx)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const spot o = spot_of(i, w.h, w.w, w.c);
         const span rows = windows_of(o.y, w.oh, w), cols = windows_of(o.x, w.ow, w);
         float sum = 0;
@@ -78,8 +77,7 @@ static __global__ void max_bwd(hs_window w, size_t count, const float *dy, const
 
 static __global__ void average_fwd(hs_window w, size_t count, const float *x, float *y)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const spot o = spot_of(i, w.oh, w.ow, w.c);
         const span rows = span_of(o.y, w.h, w), cols = span_of(o.x, w.w, w);
         const float *in = x + o.sample * w.h * w.w * w.c + o.c;
@@ -93,8 +91,7 @@ static __global__ void average_fwd(hs_window w, size_t count, const float *x, fl
 
 static __global__ void average_bwd(hs_window w, size_t count, const float *dy, float *dx)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const spot o = spot_of(i, w.h, w.w, w.c);
         const span rows = windows_of(o.y, w.oh, w), cols = windows_of(o.x, w.ow, w);
         float sum = 0;
@@ -109,8 +106,7 @@ static __global__ void average_bwd(hs_window w, size_t count, const float *dy, f
 
 static __global__ void global_fwd(size_t count, size_t cells, int c, const float *x, float *y)
 {
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const float *in = x + i / c * cells * c + i % c;
         double sum = 0;
         for (size_t j = 0; j < cells; j++)
@@ -121,7 +117,7 @@ static __global__ void global_fwd(size_t count, size_t cells, int c, const float
 
 static __global__ void global_bwd(size_t count, size_t cells, int c, const float *dy, float *dx)
 {
-    HS_EACH(i, count)
+    HS_EACH (i, count)
         dx[i] = dy[i / (cells * c) * c + i % c] / (float)cells;
 }
 

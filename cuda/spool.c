@@ -1,8 +1,9 @@
 /* spool.c - spectral pooling and frequency dropout.
  *
- * In space a plane is multiplied from both sides, y = P_h x P_w^T and dx = P_h^T dy P_w, which is two batched products over maps as they lie. Between
- * spectra pooling is a sparse map over halves of bins, and backward its transpose, both made by the plan. With different domains on the two sides the
- * pooled plane is transformed. Frequency dropout goes to the Fourier basis of both axes and back, with what a sample loses set to zero between. */
+ * In space a plane is multiplied from both sides, y = P_h x P_w^T and dx = P_h^T dy P_w, which is two batched products over maps
+ * as they lie. Between spectra pooling is a sparse map over halves of bins, and backward its transpose, both made by the plan.
+ * With different domains on the two sides the pooled plane is transformed. Frequency dropout goes to the Fourier basis of both
+ * axes and back, with what a sample loses set to zero between. */
 #include "hs_cuda.h"
 
 #include "hs_base.h"
@@ -33,12 +34,13 @@ bool hs_cuda_spool_supports(const hs_device *device, const hs_spool_desc *desc)
 /* Limited by memory: every array that is read or written, forward and backward. */
 double hs_cuda_spool_cost(const hs_device *device, const hs_spool_desc *d)
 {
-    const double planes = (double)d->capacity * d->c, big = (double)d->h * d->w, half = (double)d->oh * d->w, small = (double)d->oh * d->ow;
+    const double planes = (double)d->capacity * d->c, big = (double)d->h * d->w, half = (double)d->oh * d->w,
+                 small = (double)d->oh * d->ow;
     const double moved = d->in == HS_SPACE ? big + 2 * half + small : big + small, transform = d->in != d->out ? 7 * small : 0;
     return 10e-6 + 2 * 4 * planes * (moved + transform) / hs_cuda_device_of(device)->bandwidth;
 }
 
-/* ---- plans ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- plans -------------------------------------------------------------------------------------------------------------- */
 
 static hs_status put_floats(const hs_device *device, const double *from, size_t count, const char *what, float **out)
 {
@@ -198,8 +200,8 @@ void hs_cuda_spool_destroy(hs_spool **plan)
     hs_spool *p = *plan;
     if (!p)
         return;
-    void *table[] = {p->p_h, p->p_w, p->basis_h, p->basis_w, p->crop.start, p->crop.column, p->crop.weight, p->spread.start, p->spread.column,
-                     p->spread.weight};
+    void *table[] = {p->p_h,         p->p_w,         p->basis_h,      p->basis_w,       p->crop.start,
+                     p->crop.column, p->crop.weight, p->spread.start, p->spread.column, p->spread.weight};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i])
             (void)cudaFree(table[i]);
@@ -208,7 +210,7 @@ void hs_cuda_spool_destroy(hs_spool **plan)
     *plan = NULL;
 }
 
-/* ---- scratch --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- scratch ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct work {
     float *between, *pooled, *coords; /* between the two products; small plane or spectrum; in the basis */
@@ -223,7 +225,8 @@ static size_t lay_out(const hs_spool *p, char *scratch, work *w)
     const size_t pooled = hs_cuda_line(p->small ? maps * 2 * (size_t)hs_bins_count(d->oh, d->ow) : 0);
     const size_t coords = hs_cuda_line(p->project ? maps * (size_t)d->h * d->w : 0);
     if (w)
-        *w = (work){(void *)scratch, (void *)(scratch + between), (void *)(scratch + between + pooled), scratch + between + pooled + coords};
+        *w = (work){(void *)scratch, (void *)(scratch + between), (void *)(scratch + between + pooled),
+                    scratch + between + pooled + coords};
     return between + pooled + coords + (p->small ? hs_cuda_transform_ops.scratch_bytes(p->small) : 0);
 }
 
@@ -232,7 +235,7 @@ size_t hs_cuda_spool_scratch(const hs_spool *plan)
     return lay_out(plan, NULL, NULL);
 }
 
-/* ---- in space -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- in space ----------------------------------------------------------------------------------------------------------- */
 
 /* Left [small_h][big_h] and right [small_w][big_w] matrices of a map [n][big_h][big_w][c] -> [n][small_h][small_w][c]. */
 typedef struct sandwich {
@@ -244,12 +247,34 @@ typedef struct sandwich {
 static hs_status shrink(hs_stream *s, const sandwich *w, const float *x, float *y)
 {
     const int row = w->big_w * w->c;
-    const hs_cuda_product left = {.exact = true, .m = w->small_h, .n = row, .k = w->big_h, .a = w->left, .lda = w->big_h, .b = x, .ldb = row,
-                                  .stride_b = (ptrdiff_t)w->big_h * row, .c = w->between, .ldc = row, .stride_c = (ptrdiff_t)w->small_h * row,
-                                  .batch = w->n, .alpha = 1};
-    const hs_cuda_product right = {.exact = true, .m = w->small_w, .n = w->c, .k = w->big_w, .a = w->right, .lda = w->big_w, .b = w->between,
-                                   .ldb = w->c, .stride_b = row, .c = y, .ldc = w->c, .stride_c = (ptrdiff_t)w->small_w * w->c,
-                                   .batch = w->n * w->small_h, .alpha = 1};
+    const hs_cuda_product left = {.exact = true,
+                                  .m = w->small_h,
+                                  .n = row,
+                                  .k = w->big_h,
+                                  .a = w->left,
+                                  .lda = w->big_h,
+                                  .b = x,
+                                  .ldb = row,
+                                  .stride_b = (ptrdiff_t)w->big_h * row,
+                                  .c = w->between,
+                                  .ldc = row,
+                                  .stride_c = (ptrdiff_t)w->small_h * row,
+                                  .batch = w->n,
+                                  .alpha = 1};
+    const hs_cuda_product right = {.exact = true,
+                                   .m = w->small_w,
+                                   .n = w->c,
+                                   .k = w->big_w,
+                                   .a = w->right,
+                                   .lda = w->big_w,
+                                   .b = w->between,
+                                   .ldb = w->c,
+                                   .stride_b = row,
+                                   .c = y,
+                                   .ldc = w->c,
+                                   .stride_c = (ptrdiff_t)w->small_w * w->c,
+                                   .batch = w->n * w->small_h,
+                                   .alpha = 1};
     HS_TRY(hs_cuda_multiply(s, &left));
     return hs_cuda_multiply(s, &right);
 }
@@ -258,12 +283,36 @@ static hs_status shrink(hs_stream *s, const sandwich *w, const float *x, float *
 static hs_status grow(hs_stream *s, const sandwich *w, const float *x, float *y)
 {
     const int row = w->big_w * w->c;
-    const hs_cuda_product right = {.exact = true, .trans_a = true, .m = w->big_w, .n = w->c, .k = w->small_w, .a = w->right, .lda = w->big_w, .b = x,
-                                   .ldb = w->c, .stride_b = (ptrdiff_t)w->small_w * w->c, .c = w->between, .ldc = w->c, .stride_c = row,
-                                   .batch = w->n * w->small_h, .alpha = 1};
-    const hs_cuda_product left = {.exact = true, .trans_a = true, .m = w->big_h, .n = row, .k = w->small_h, .a = w->left, .lda = w->big_h,
-                                  .b = w->between, .ldb = row, .stride_b = (ptrdiff_t)w->small_h * row, .c = y, .ldc = row,
-                                  .stride_c = (ptrdiff_t)w->big_h * row, .batch = w->n, .alpha = 1};
+    const hs_cuda_product right = {.exact = true,
+                                   .trans_a = true,
+                                   .m = w->big_w,
+                                   .n = w->c,
+                                   .k = w->small_w,
+                                   .a = w->right,
+                                   .lda = w->big_w,
+                                   .b = x,
+                                   .ldb = w->c,
+                                   .stride_b = (ptrdiff_t)w->small_w * w->c,
+                                   .c = w->between,
+                                   .ldc = w->c,
+                                   .stride_c = row,
+                                   .batch = w->n * w->small_h,
+                                   .alpha = 1};
+    const hs_cuda_product left = {.exact = true,
+                                  .trans_a = true,
+                                  .m = w->big_h,
+                                  .n = row,
+                                  .k = w->small_h,
+                                  .a = w->left,
+                                  .lda = w->big_h,
+                                  .b = w->between,
+                                  .ldb = row,
+                                  .stride_b = (ptrdiff_t)w->small_h * row,
+                                  .c = y,
+                                  .ldc = row,
+                                  .stride_c = (ptrdiff_t)w->big_h * row,
+                                  .batch = w->n,
+                                  .alpha = 1};
     HS_TRY(hs_cuda_multiply(s, &right));
     return hs_cuda_multiply(s, &left);
 }
@@ -274,11 +323,12 @@ static sandwich pooling(const hs_spool *p, int n, const work *w)
     return (sandwich){p->p_h, p->p_w, d->h, d->w, d->oh, d->ow, n, d->c, w->between};
 }
 
-/* ---- the entries ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the entries -------------------------------------------------------------------------------------------------------- */
 
 static hs_status apply_map(hs_stream *s, const sparse_map *map, int n, int c, const float *x, float *y)
 {
-    return hs_cuda_check(hs_cuda_sparse(hs_cuda_raw(s), map->rows, map->start, map->column, map->weight, n, c, x, y), "spectral pooling");
+    return hs_cuda_check(hs_cuda_sparse(hs_cuda_raw(s), map->rows, map->start, map->column, map->weight, n, c, x, y),
+                         "spectral pooling");
 }
 
 hs_status hs_cuda_spool_fwd(hs_stream *s, hs_spool *p, int n, const void *x, void *y, void *scratch)

@@ -7,8 +7,7 @@ static __global__ void distance(size_t count, const float *x, const float *y, do
 {
     HS_SHARED(double, room);
     double sum = 0;
-    HS_EACH(i, count)
-    {
+    HS_EACH (i, count) {
         const double gap = (double)x[i] - (y ? (double)y[i] : 0);
         sum += gap * gap;
     }
@@ -24,5 +23,6 @@ cudaError_t hs_cuda_distance(cudaStream_t s, double *partial, size_t count, cons
     if (count == 0)
         return cudaSuccess;
     const cudaError_t error = HS_LAUNCH_TOGETHER(distance, blocks, HS_SUM_BLOCK, shared, s, count, x, y, partial);
-    return error != cudaSuccess ? error : HS_LAUNCH_TOGETHER(hs_sum_total, 1, HS_SUM_BLOCK, shared, s, (int)blocks, 1.0, partial, value);
+    return error != cudaSuccess ? error
+                                : HS_LAUNCH_TOGETHER(hs_sum_total, 1, HS_SUM_BLOCK, shared, s, (int)blocks, 1.0, partial, value);
 }

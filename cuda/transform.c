@@ -1,5 +1,6 @@
-/* transform.c - planes to orthonormal half spectra and back, any side, through cuFFT: planes are packed one after the other, transformed in place and
- * unpacked bin by bin. A call with fewer samples than planned transforms what the scratch memory happens to hold behind them; nobody reads that. */
+/* transform.c - planes to orthonormal half spectra and back, any side, through cuFFT: planes are packed one after the other,
+ * transformed in place and unpacked bin by bin. A call with fewer samples than planned transforms what the scratch memory happens
+ * to hold behind them; nobody reads that. */
 #include "hs_cuda.h"
 
 #include "hs_base.h"
@@ -51,9 +52,11 @@ static hs_status make_plans(hs_transform *t)
 {
     int side[2] = {t->grid_h, t->grid_w}, real_row[2] = {t->grid_h, row_of(t)}, complex_row[2] = {t->grid_h, row_of(t) / 2};
     const int real = t->grid_h * row_of(t), complex = real / 2, batch = t->capacity * t->c;
-    HS_TRY(hs_cuda_check_fft(cufftPlanMany(&t->forward, 2, side, real_row, 1, real, complex_row, 1, complex, CUFFT_R2C, batch), "planning a transform"));
+    HS_TRY(hs_cuda_check_fft(cufftPlanMany(&t->forward, 2, side, real_row, 1, real, complex_row, 1, complex, CUFFT_R2C, batch),
+                             "planning a transform"));
     t->has_forward = true;
-    HS_TRY(hs_cuda_check_fft(cufftPlanMany(&t->inverse, 2, side, complex_row, 1, complex, real_row, 1, real, CUFFT_C2R, batch), "planning a transform"));
+    HS_TRY(hs_cuda_check_fft(cufftPlanMany(&t->inverse, 2, side, complex_row, 1, complex, real_row, 1, real, CUFFT_C2R, batch),
+                             "planning a transform"));
     t->has_inverse = true;
     return HS_OK;
 }
@@ -77,7 +80,8 @@ hs_status hs_cuda_transform_plan(hs_device *device, int capacity, int h, int w, 
 {
     hs_transform *t = NULL;
     HS_TRY(hs_calloc(1, sizeof *t, "transform", &t));
-    *t = (hs_transform){.capacity = capacity, .h = h, .w = w, .c = c, .grid_h = grid_h, .grid_w = grid_w, .bins = hs_bins_count(grid_h, grid_w)};
+    *t = (hs_transform){
+        .capacity = capacity, .h = h, .w = w, .c = c, .grid_h = grid_h, .grid_w = grid_w, .bins = hs_bins_count(grid_h, grid_w)};
     hs_status st = put_bins(device, t);
     if (st == HS_OK)
         st = make_plans(t);
@@ -106,7 +110,8 @@ static hs_status forward(hs_stream *s, hs_transform *t, int n, const void *space
     HS_TRY(hs_cuda_check(hs_cuda_pack_plane(raw, n, t->h, t->w, t->c, t->grid_h, t->grid_w, space, scratch), "a transform"));
     HS_TRY(hs_cuda_check_fft(cufftSetStream(t->forward, raw), "a transform"));
     HS_TRY(hs_cuda_check_fft(cufftExecR2C(t->forward, scratch, scratch), "a transform"));
-    return hs_cuda_check(hs_cuda_unpack_bins(raw, n, t->c, t->grid_h, t->grid_w, t->bins, t->bin, scratch, spectrum), "a transform");
+    return hs_cuda_check(hs_cuda_unpack_bins(raw, n, t->c, t->grid_h, t->grid_w, t->bins, t->bin, scratch, spectrum),
+                         "a transform");
 }
 
 static hs_status inverse(hs_stream *s, hs_transform *t, int n, const void *spectrum, void *space, void *scratch)
@@ -114,10 +119,12 @@ static hs_status inverse(hs_stream *s, hs_transform *t, int n, const void *spect
     const cudaStream_t raw = hs_cuda_raw(s);
     if (n == 0)
         return HS_OK;
-    HS_TRY(hs_cuda_check(hs_cuda_pack_bins(raw, n, t->c, t->grid_h, t->grid_w, t->bins, t->bin, spectrum, scratch), "an inverse transform"));
+    HS_TRY(hs_cuda_check(hs_cuda_pack_bins(raw, n, t->c, t->grid_h, t->grid_w, t->bins, t->bin, spectrum, scratch),
+                         "an inverse transform"));
     HS_TRY(hs_cuda_check_fft(cufftSetStream(t->inverse, raw), "an inverse transform"));
     HS_TRY(hs_cuda_check_fft(cufftExecC2R(t->inverse, scratch, scratch), "an inverse transform"));
-    return hs_cuda_check(hs_cuda_unpack_plane(raw, n, t->h, t->w, t->c, t->grid_h, t->grid_w, scratch, space), "an inverse transform");
+    return hs_cuda_check(hs_cuda_unpack_plane(raw, n, t->h, t->w, t->c, t->grid_h, t->grid_w, scratch, space),
+                         "an inverse transform");
 }
 
 const hs_transform_ops hs_cuda_transform_ops = {

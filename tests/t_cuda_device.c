@@ -1,4 +1,5 @@
-/* t_cuda_device.c - opening an emulated GPU, and every way in which there may be none: each has a sentence of its own, and no device is left half open. */
+/* t_cuda_device.c - opening an emulated GPU, and every way in which there may be none: each has a sentence of its own, and no
+ * device is left half open. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -171,8 +172,20 @@ static void many_products(void **state)
     for (int i = 0; i < COUNT; i++)
         host[i] = (float)i;
     assert_int_equal(ops->upload(s, a, host, COUNT * sizeof *host), HS_OK);
-    const hs_cuda_product squares = {.m = 1, .n = 1, .k = 1, .a = a, .b = a, .c = c, .lda = 1, .ldb = 1, .ldc = 1, .stride_a = 1, .stride_b = 1,
-                                     .stride_c = 1, .batch = COUNT, .alpha = 1};
+    const hs_cuda_product squares = {.m = 1,
+                                     .n = 1,
+                                     .k = 1,
+                                     .a = a,
+                                     .b = a,
+                                     .c = c,
+                                     .lda = 1,
+                                     .ldb = 1,
+                                     .ldc = 1,
+                                     .stride_a = 1,
+                                     .stride_b = 1,
+                                     .stride_c = 1,
+                                     .batch = COUNT,
+                                     .alpha = 1};
     assert_int_equal(hs_cuda_multiply(s, &squares), HS_OK);
     assert_int_equal(ops->download(s, host, c, COUNT * sizeof *host), HS_OK);
     for (int i = 0; i < COUNT; i++)
@@ -187,8 +200,12 @@ static void many_products(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opens),      cmocka_unit_test(takes_turns), cmocka_unit_test(says_what_is_missing),
-        cmocka_unit_test(falls_back), cmocka_unit_test(says_what_memory_was_needed), cmocka_unit_test(copies),
+        cmocka_unit_test(opens),
+        cmocka_unit_test(takes_turns),
+        cmocka_unit_test(says_what_is_missing),
+        cmocka_unit_test(falls_back),
+        cmocka_unit_test(says_what_memory_was_needed),
+        cmocka_unit_test(copies),
         cmocka_unit_test(many_products),
     };
     return cmocka_run_group_tests_name("emulated GPU", tests, NULL, NULL);

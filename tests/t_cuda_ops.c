@@ -1,5 +1,5 @@
-/* t_cuda_ops.c - every op of the cuda backend against `ref`, its kernels run by the emulation of tests/cuda_emulation: t_cuda_ops [FILTER]. FILTER: only
- * cases whose name contains it. HS_TEST_SEED repeats a run. Nothing here touches a GPU. */
+/* t_cuda_ops.c - every op of the cuda backend against `ref`, its kernels run by the emulation of tests/cuda_emulation: t_cuda_ops
+ * [FILTER]. FILTER: only cases whose name contains it. HS_TEST_SEED repeats a run. Nothing here touches a GPU. */
 #include <stdio.h>
 
 #include "op_cases.h"

@@ -1,5 +1,5 @@
-/* t_cuda_planted.c - the emulation finds what it is there for: kernels and host code with faults put in on purpose must fail, and the same without
- * the fault must pass. What ends the process runs in a child. */
+/* t_cuda_planted.c - the emulation finds what it is there for: kernels and host code with faults put in on purpose must fail, and
+ * the same without the fault must pass. What ends the process runs in a child. */
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -213,9 +213,14 @@ static void wrong_copy_direction(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_kernels),    cmocka_unit_test(wrong_index),  cmocka_unit_test(missing_barrier),
-        cmocka_unit_test(divergent_barrier), cmocka_unit_test(missing_copy), cmocka_unit_test(missing_wait),
-        cmocka_unit_test(fresh_memory_is_poisoned), cmocka_unit_test(wrong_copy_direction),
+        cmocka_unit_test(good_kernels),
+        cmocka_unit_test(wrong_index),
+        cmocka_unit_test(missing_barrier),
+        cmocka_unit_test(divergent_barrier),
+        cmocka_unit_test(missing_copy),
+        cmocka_unit_test(missing_wait),
+        cmocka_unit_test(fresh_memory_is_poisoned),
+        cmocka_unit_test(wrong_copy_direction),
     };
     return cmocka_run_group_tests_name("faults put in on purpose", tests, NULL, NULL);
 }

@@ -1,6 +1,5 @@
-/* t_cuda_train.c - whole training runs through the cuda backend, its kernels run by the emulation of tests/cuda_emulation, against the loss trace of
- * `ref`, in single precision against double. Host code that follows a device pointer dies.
- * ranks: 1 2 */
+/* t_cuda_train.c - whole training runs through the cuda backend, its kernels run by the emulation of tests/cuda_emulation,
+ * against the loss trace of `ref`, in single precision against double. Host code that follows a device pointer dies. ranks: 1 2 */
 #include "train_fixture.h"
 
 #include "hs_tap.h"
@@ -32,16 +31,20 @@ static void compare(hs_comm *comm, const char *scratch, const char *name, double
 
 static void all_nets(hs_comm *comm, const char *scratch)
 {
-    compare(comm, scratch, "plain", 1e-5, (const char *const[]){"net=C4k3 R SP5 C6k3 R F4", "conv.engine=direct", "comm=mpi-staged", NULL});
+    compare(comm, scratch, "plain", 1e-5,
+            (const char *const[]){"net=C4k3 R SP5 C6k3 R F4", "conv.engine=direct", "comm=mpi-staged", NULL});
     compare(comm, scratch, "fft", 1e-5,
-            (const char *const[]){"net=C4k3 R C6k5 T F4", "conv.engine=fft", "optimizer=momentum", "clip=1", "comm.bucket=1024", NULL});
+            (const char *const[]){"net=C4k3 R C6k5 T F4", "conv.engine=fft", "optimizer=momentum", "clip=1", "comm.bucket=1024",
+                                  NULL});
     compare(comm, scratch, "normalised", 1e-5,
             (const char *const[]){"net=C4k3 BN R [C4k3 D0.3 BN T] FD{draw=sample} SP4 F6 BN T D0.5 F4", "moment=modulus", NULL});
     compare(comm, scratch, "periodic", 1e-5,
             (const char *const[]){"net=C4k3 MR SP5 C6k3 ST F4", "boundary=periodic", "conv.engine=fft", "param=spatial", NULL});
-    compare(comm, scratch, "penalised", 1e-5,
-            (const char *const[]){"net=C4k3 R F4", "l2=1e-3", "l1.spectral=1e-3", "sobolev=1e-3", "optimizer=sgd", "lr=0.05", NULL});
-    compare(comm, scratch, "host sums", 1e-5, (const char *const[]){"net=C4k3 BN R F4", comm->size > 1 ? "comm=mpi" : "comm=self", NULL});
+    compare(
+        comm, scratch, "penalised", 1e-5,
+        (const char *const[]){"net=C4k3 R F4", "l2=1e-3", "l1.spectral=1e-3", "sobolev=1e-3", "optimizer=sgd", "lr=0.05", NULL});
+    compare(comm, scratch, "host sums", 1e-5,
+            (const char *const[]){"net=C4k3 BN R F4", comm->size > 1 ? "comm=mpi" : "comm=self", NULL});
     compare(comm, scratch, "reproducible", 1e-5, (const char *const[]){"net=C4k3 R F4", "reproducible=yes", NULL});
 }
 

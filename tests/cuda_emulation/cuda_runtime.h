@@ -1,7 +1,8 @@
 /* cuda_runtime.h - stand-in for what nvcc adds to C++: qualifiers, built-in variables, barriers, shuffles and launches.
  *
- * Threads of a block run one after the other on the host. A kernel that never waits (HS_LAUNCH) is a plain loop over its threads; one with barriers or
- * shuffles (HS_LAUNCH_TOGETHER) gets a stack for every thread, and the threads take turns whenever they wait. */
+ * Threads of a block run one after the other on the host. A kernel that never waits (HS_LAUNCH) is a plain loop over its threads;
+ * one with barriers or shuffles (HS_LAUNCH_TOGETHER) gets a stack for every thread, and the threads take turns whenever they
+ * wait. */
 #ifndef HS_EMULATED_RUNTIME_H
 #define HS_EMULATED_RUNTIME_H
 
@@ -23,13 +24,16 @@
 
 struct dim3 {
     unsigned x, y, z;
-    dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+    dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_)
+    {
+    }
 };
 struct uint3 {
     unsigned x, y, z;
 };
 
-namespace emulation {
+namespace emulation
+{
 
 struct place {
     uint3 thread, block;
@@ -41,11 +45,12 @@ extern place now; /* of the thread that runs */
 /* The host's address of device memory, or the end of the test: a pointer that is not one of a living block is a fault. */
 void *reach(const void *device, const char *who);
 bool is_device(const void *pointer);
-void wait_block();                           /* __syncthreads */
+void wait_block();                                      /* __syncthreads */
 std::uint64_t trade(std::uint64_t mine, unsigned lane); /* value of another lane of the warp */
 unsigned lane();
 cudaError_t queue(cudaStream_t stream, std::function<void()> work);
-cudaError_t launch(cudaStream_t stream, const char *name, dim3 grid, dim3 block, std::size_t shared, bool together, std::function<void()> thread);
+cudaError_t launch(cudaStream_t stream, const char *name, dim3 grid, dim3 block, std::size_t shared, bool together,
+                   std::function<void()> thread);
 void run_grid(const char *name, dim3 grid, dim3 block, std::size_t shared, bool together, const std::function<void()> &thread);
 
 /* Pointers that a kernel gets are the host's; anything else is handed over as it is. */
@@ -58,12 +63,12 @@ template <typename T> T passed(T value, const char *who)
 }
 
 template <typename... P, typename... A>
-cudaError_t start(const char *name, void (*kernel)(P...), bool together, dim3 grid, dim3 block, std::size_t shared, cudaStream_t stream, A... a)
+cudaError_t start(const char *name, void (*kernel)(P...), bool together, dim3 grid, dim3 block, std::size_t shared,
+                  cudaStream_t stream, A... a)
 {
     std::tuple<P...> given(static_cast<P>(a)...);
-    return launch(stream, name, grid, block, shared, together, [=] {
-        std::apply([&](auto... p) { kernel(passed(p, name)...); }, given);
-    });
+    return launch(stream, name, grid, block, shared, together,
+                  [=] { std::apply([&](auto... p) { kernel(passed(p, name)...); }, given); });
 }
 
 template <typename T> T traded(T mine, unsigned from)

@@ -1,6 +1,6 @@
-/* cuda_runtime_api.h - stand-in for the CUDA runtime, so that the files of cuda/ compile with the host's compilers and run on its cores. Only what
- * halfspec uses, with NVIDIA's names and meanings. Stricter than a GPU: work on a stream is done when somebody waits for it and not before, fresh
- * memory holds NaN, and a device pointer is an address that the processor refuses. */
+/* cuda_runtime_api.h - stand-in for the CUDA runtime, so that the files of cuda/ compile with the host's compilers and run on its
+ * cores. Only what halfspec uses, with NVIDIA's names and meanings. Stricter than a GPU: work on a stream is done when somebody
+ * waits for it and not before, fresh memory holds NaN, and a device pointer is an address that the processor refuses. */
 #ifndef HS_EMULATED_RUNTIME_API_H
 #define HS_EMULATED_RUNTIME_API_H
 

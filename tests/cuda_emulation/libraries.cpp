@@ -1,5 +1,5 @@
-/* libraries.cpp - what stands in for cuFFT and cuBLAS: direct sums and plain loops, queued on the stream like everything else. They refuse what the
- * originals refuse; a transform to reals reads its half spectrum as the original does and destroys it. */
+/* libraries.cpp - what stands in for cuFFT and cuBLAS: direct sums and plain loops, queued on the stream like everything else.
+ * They refuse what the originals refuse; a transform to reals reads its half spectrum as the original does and destroys it. */
 #include <cstring>
 #include <map>
 #include <vector>
@@ -8,9 +8,10 @@
 #include "cuda_runtime.h"
 #include "cufft.h"
 
-/* ---- cuFFT ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- cuFFT -------------------------------------------------------------------------------------------------------------- */
 
-namespace {
+namespace
+{
 
 struct fft_plan {
     int h, w, in_row, in_dist, out_row, out_dist, batch;
@@ -81,7 +82,8 @@ void plane_inverse(const fft_plan &p, const float *from, float *to)
             for (int kx = 0; kx < columns; kx++) {
                 const double *z = &half[2 * (std::size_t)(y * columns + kx)];
                 const bool alone = kx == 0 || 2 * kx == p.w;
-                sum += (alone ? 1 : 2) * (z[0] * p.cos_w[(std::size_t)(kx * x % p.w)] - z[1] * p.sin_w[(std::size_t)(kx * x % p.w)]);
+                sum += (alone ? 1 : 2) *
+                       (z[0] * p.cos_w[(std::size_t)(kx * x % p.w)] - z[1] * p.sin_w[(std::size_t)(kx * x % p.w)]);
             }
             to[y * p.out_row + x] = (float)sum;
         }
@@ -114,8 +116,8 @@ cufftResult cufftGetVersion(int *version)
     return CUFFT_SUCCESS;
 }
 
-cufftResult cufftPlanMany(cufftHandle *plan, int rank, int *n, int *inembed, int istride, int idist, int *onembed, int ostride, int odist,
-                          cufftType type, int batch)
+cufftResult cufftPlanMany(cufftHandle *plan, int rank, int *n, int *inembed, int istride, int idist, int *onembed, int ostride,
+                          int odist, cufftType type, int batch)
 {
     if (rank != 2 || istride != 1 || ostride != 1 || !inembed || !onembed)
         return CUFFT_INVALID_VALUE; /* more than this the stand-in does not do */
@@ -153,7 +155,7 @@ cufftResult cufftDestroy(cufftHandle plan)
     return plans.erase(plan) ? CUFFT_SUCCESS : CUFFT_INVALID_PLAN;
 }
 
-/* ---- cuBLAS ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- cuBLAS ------------------------------------------------------------------------------------------------------------- */
 
 struct cublasContext {
     cudaStream_t stream;
@@ -193,15 +195,17 @@ const char *cublasGetStatusString(cublasStatus_t status)
     return status == CUBLAS_STATUS_SUCCESS ? "CUBLAS_STATUS_SUCCESS" : "CUBLAS_STATUS (emulated)";
 }
 
-/* One product, column-major: columns of C from columns of op(A), so that the inner loop runs along memory where A is not transposed. */
-static void product(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float beta,
-                    float *c, int ldc)
+/* One product, column-major: columns of C from columns of op(A), so that the inner loop runs along memory where A is not
+ * transposed. */
+static void product(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
+                    int ldb, float beta, float *c, int ldc)
 {
     std::vector<double> sum((std::size_t)m);
     for (int j = 0; j < n; j++) {
         std::fill(sum.begin(), sum.end(), 0.0);
         for (int l = 0; l < k; l++) {
-            const double right = trans_b ? b[(std::size_t)l * (std::size_t)ldb + (std::size_t)j] : b[(std::size_t)j * (std::size_t)ldb + (std::size_t)l];
+            const double right = trans_b ? b[(std::size_t)l * (std::size_t)ldb + (std::size_t)j]
+                                         : b[(std::size_t)j * (std::size_t)ldb + (std::size_t)l];
             if (trans_a)
                 for (int i = 0; i < m; i++)
                     sum[(std::size_t)i] += a[(std::size_t)i * (std::size_t)lda + (std::size_t)l] * right;
@@ -215,19 +219,22 @@ static void product(bool trans_a, bool trans_b, int m, int n, int k, float alpha
     }
 }
 
-cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
-                                          const void *alpha, const void *a, cudaDataType, int lda, long long stride_a, const void *b, cudaDataType,
-                                          int ldb, long long stride_b, const void *beta, void *c, cudaDataType, int ldc, long long stride_c,
-                                          int batch, cublasComputeType_t, cublasGemmAlgo_t)
+cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n,
+                                          int k, const void *alpha, const void *a, cudaDataType, int lda, long long stride_a,
+                                          const void *b, cudaDataType, int ldb, long long stride_b, const void *beta, void *c,
+                                          cudaDataType, int ldc, long long stride_c, int batch, cublasComputeType_t,
+                                          cublasGemmAlgo_t)
 {
     const bool ta = op_a == CUBLAS_OP_T, tb = op_b == CUBLAS_OP_T;
     if (!handle->stream)
         return CUBLAS_STATUS_NOT_INITIALIZED;
-    if (m < 0 || n < 0 || k < 0 || batch < 0 || batch > 65535 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m || lda < 1 || ldb < 1 || ldc < 1)
+    if (m < 0 || n < 0 || k < 0 || batch < 0 || batch > 65535 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m || lda < 1 ||
+        ldb < 1 || ldc < 1)
         return CUBLAS_STATUS_INVALID_VALUE;
     const float al = *static_cast<const float *>(alpha), be = *static_cast<const float *>(beta);
     emulation::queue(handle->stream, [=] {
-        const float *x = static_cast<const float *>(emulation::reach(a, "cuBLAS, A")), *y = static_cast<const float *>(emulation::reach(b, "cuBLAS, B"));
+        const float *x = static_cast<const float *>(emulation::reach(a, "cuBLAS, A")),
+                    *y = static_cast<const float *>(emulation::reach(b, "cuBLAS, B"));
         float *z = static_cast<float *>(emulation::reach(c, "cuBLAS, C"));
         for (int i = 0; i < batch; i++)
             product(ta, tb, m, n, k, al, x + i * stride_a, lda, y + i * stride_b, ldb, be, z + i * stride_c, ldc);

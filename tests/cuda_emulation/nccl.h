@@ -30,16 +30,21 @@ typedef struct ncclUniqueId {
 typedef struct ncclConfig_t {
     int blocking;
 } ncclConfig_t;
-#define NCCL_CONFIG_INITIALIZER {1}
+#define NCCL_CONFIG_INITIALIZER \
+    {                           \
+        1                       \
+    }
 typedef struct ncclComm *ncclComm_t;
 
 ncclResult_t ncclGetVersion(int *version);
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id);
-/* HS_EMULATE=nccl-fails: refuses, as a network that is not there would. Not blocking: the first questions are answered with "in progress". */
+/* HS_EMULATE=nccl-fails: refuses, as a network that is not there would. Not blocking: the first questions are answered with "in
+ * progress". */
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id, int rank, ncclConfig_t *config);
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error);
 ncclResult_t ncclCommAbort(ncclComm_t comm);
-ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream);
+ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+                           cudaStream_t stream);
 const char *ncclGetErrorString(ncclResult_t result);
 
 #ifdef __cplusplus

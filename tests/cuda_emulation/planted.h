@@ -12,8 +12,8 @@ typedef enum planted_fault { PLANTED_NONE, PLANTED_INDEX, PLANTED_BARRIER, PLANT
 
 enum { PLANTED_BLOCK = 64 };
 
-/* Y [n] = X [n] reversed within every PLANTED_BLOCK numbers, through shared memory; n a multiple. INDEX: one number beyond the block's end is read;
- * BARRIER: nobody waits between writing and reading; DIVERGENCE: half of the threads wait. */
+/* Y [n] = X [n] reversed within every PLANTED_BLOCK numbers, through shared memory; n a multiple. INDEX: one number beyond the
+ * block's end is read; BARRIER: nobody waits between writing and reading; DIVERGENCE: half of the threads wait. */
 cudaError_t planted_reverse(cudaStream_t s, planted_fault fault, int n, const float *x, float *y);
 /* SUM [n / 32]: sums of every warp by shuffles. */
 cudaError_t planted_warp_sums(cudaStream_t s, int n, const float *x, float *sum);

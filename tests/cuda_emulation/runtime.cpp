@@ -1,10 +1,10 @@
 /* runtime.cpp - the emulated runtime: memory, streams, events, errors.
  *
- * A device pointer is the address of a heap block plus 2^55, which no processor in use accepts from a program: host code that follows one dies, pointer
- * arithmetic still works, and kernels are handed the block itself. One block is one allocation of the heap, so the address sanitizer sees a kernel
- * that reaches outside. Streams are lists of work that runs when somebody waits.
- * Bad states are asked for by the environment, at each call: HS_EMULATE = no-driver, old-driver, no-device, wrong-arch or busy; HS_EMULATE_DEVICES = number;
- * HS_EMULATE_MEMORY = bytes of a device. */
+ * A device pointer is the address of a heap block plus 2^55, which no processor in use accepts from a program: host code that
+ * follows one dies, pointer arithmetic still works, and kernels are handed the block itself. One block is one allocation of the
+ * heap, so the address sanitizer sees a kernel that reaches outside. Streams are lists of work that runs when somebody waits. Bad
+ * states are asked for by the environment, at each call: HS_EMULATE = no-driver, old-driver, no-device, wrong-arch or busy;
+ * HS_EMULATE_DEVICES = number; HS_EMULATE_MEMORY = bytes of a device. */
 #include "cuda_runtime.h"
 
 #include <cstdio>
@@ -52,7 +52,7 @@ static std::size_t number_from(const char *name, std::size_t otherwise)
     return value && *value ? std::strtoull(value, nullptr, 10) : otherwise;
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------------- */
 
 bool emulation::is_device(const void *pointer)
 {
@@ -160,7 +160,7 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
     return cudaSuccess;
 }
 
-/* ---- streams and events ------------------------------------------------------------------------------------------------------------------ */
+/* ---- streams and events ------------------------------------------------------------------------------------------------- */
 
 static void drain(CUstream_st *stream)
 {
@@ -257,7 +257,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
     return cudaSuccess;
 }
 
-/* ---- devices and errors ------------------------------------------------------------------------------------------------------------------- */
+/* ---- devices and errors ------------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
@@ -337,8 +337,9 @@ const char *cudaGetErrorString(cudaError_t error)
 cudaError_t emulation::launch(cudaStream_t stream, const char *name, dim3 grid, dim3 block, std::size_t shared, bool together,
                               std::function<void()> thread)
 {
-    const bool legal = grid.x && grid.y && grid.z && block.x && block.y && block.z && grid.y < 65536 && grid.z < 65536 && block.z <= 64 &&
-                       block.x * block.y * block.z <= 1024 && shared <= 48 * 1024; /* more would have to be asked for */
+    const bool legal = grid.x && grid.y && grid.z && block.x && block.y && block.z && grid.y < 65536 && grid.z < 65536 &&
+                       block.z <= 64 && block.x * block.y * block.z <= 1024 &&
+                       shared <= 48 * 1024; /* more would have to be asked for */
     if (!legal)
         return failed(cudaErrorInvalidConfiguration);
     if (asked_for("wrong-arch"))

@@ -1,6 +1,7 @@
-/* threads.cpp - the threads of a block. Every waiting kernel's threads have stacks of their own and run until they wait; when all that live wait at
- * the same kind of barrier they go on. The order in which they run changes from block to block, so that a kernel which lacks a barrier does not get by
- * on the luck of one order. Shared memory is a heap block of the exact size, filled with NaN before each block. */
+/* threads.cpp - the threads of a block. Every waiting kernel's threads have stacks of their own and run until they wait; when all
+ * that live wait at the same kind of barrier they go on. The order in which they run changes from block to block, so that a
+ * kernel which lacks a barrier does not get by on the luck of one order. Shared memory is a heap block of the exact size, filled
+ * with NaN before each block. */
 #include <ucontext.h>
 
 #include <cstdio>
@@ -9,11 +10,13 @@
 
 #include "cuda_runtime.h"
 
-namespace emulation {
+namespace emulation
+{
 place now;
 }
 
-namespace {
+namespace
+{
 
 enum state { READY, AT_BLOCK, AT_WARP, OVER };
 struct fiber {
@@ -152,7 +155,8 @@ std::uint64_t emulation::trade(std::uint64_t mine, unsigned from)
     return got;
 }
 
-void emulation::run_grid(const char *name, dim3 grid, dim3 block, std::size_t shared, bool together, const std::function<void()> &thread)
+void emulation::run_grid(const char *name, dim3 grid, dim3 block, std::size_t shared, bool together,
+                         const std::function<void()> &thread)
 {
     team.thread = &thread;
     team.name = name;
