@@ -4,7 +4,8 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-tap
 SH_LOG_COMPILER = $(SHELL)
 PY_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-python
-AM_TESTS_ENVIRONMENT = srcdir="$(srcdir)" HALFSPEC="$(abs_builddir)/halfspec" MPIRUN="$(MPIRUN)" MPIRUN_FLAGS="$(MPIRUN_FLAGS)" PYTHON="$(PYTHON)" PYTHONPATH="$(abs_top_srcdir)/src/python"; export srcdir HALFSPEC MPIRUN MPIRUN_FLAGS PYTHON PYTHONPATH;
+# Waiting threads sleep: tests share their cores with other ranks.
+AM_TESTS_ENVIRONMENT = OMP_WAIT_POLICY=passive; export OMP_WAIT_POLICY; srcdir="$(srcdir)" HALFSPEC="$(abs_builddir)/halfspec" MPIRUN="$(MPIRUN)" MPIRUN_FLAGS="$(MPIRUN_FLAGS)" PYTHON="$(PYTHON)" PYTHONPATH="$(abs_top_srcdir)/src/python"; export srcdir HALFSPEC MPIRUN MPIRUN_FLAGS PYTHON PYTHONPATH;
 
 # Every test program: NAME_LDADD = $(test_ldadd), NAME_SOURCES = tests/NAME.c.
 test_ldadd = libhalfspec.la $(CMOCKA_LIBS) -lm

@@ -1,6 +1,6 @@
 #!/bin/sh
 # t_train_mpirun.sh - the program under mpirun, from outside: signals forwarded by mpirun end in code 75 and the run goes on; a rank that stands still is
-# found by the others (code 76) and nobody is left behind.
+# found by the others (code 76) and nobody is left behind. max-hours ends what a signal should have ended.
 srcdir=${srcdir:-$(dirname "$0")/..}
 . "$srcdir/tests/lib.sh"
 make_scratch
@@ -20,6 +20,7 @@ checkpoint.every = 0
 history.every = 0
 eval-every = 0
 check-ranks.every = 0
+max-hours = 0.02
 END
 
 # start RUN RANKS [key=value...]: in the background
@@ -40,9 +41,12 @@ wait_for_steps() {
     return 1
 }
 
-# Processes whose command line names this run.
+# Processes whose command line names this run: number and command line. /proc tells; a small system has no ps.
 processes() {
-    ps -eo pid=,args= | grep -F "run=$run" | grep -v grep
+    for process in /proc/[0-9]*; do
+        words=$( (tr '\0' ' ' < "$process/cmdline") 2> /dev/null)
+        case $words in *"run=$run "*) echo "${process#/proc/} $words" ;; esac
+    done
 }
 
 # children of mpirun that are ranks
