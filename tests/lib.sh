@@ -3,6 +3,7 @@
 #
 #   run_ranks N COMMAND...   under mpirun with the flags that this machine needs
 #   ok DESCRIPTION / not_ok DESCRIPTION / check DESCRIPTION COMMAND...   one TAP line each
+#   skip REASON              one result that cannot be had here
 #   skip_all REASON          ends the script: nothing to test here (loudly)
 #   done_testing             prints the plan
 #   $scratch                 a directory that goes away
@@ -37,6 +38,11 @@ ok() {
 not_ok() {
     tests_run=$((tests_run + 1))
     echo "not ok $tests_run - $*"
+}
+
+skip() {
+    tests_run=$((tests_run + 1))
+    echo "ok $tests_run # SKIP $*"
 }
 
 check() {

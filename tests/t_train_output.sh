@@ -73,16 +73,20 @@ END
     }
     bar=$(printf '\r[')
     green=$(printf '\033[32m')
-    unset NO_COLOR
-    terminal 100 wide
-    check "a terminal: a bar in colour" sh -c 'grep -qF "$2" "$1" && grep -qF "$3" "$1"' sh "$scratch/wide.out" "$bar" "$green"
-    check "a terminal: no plain lines" sh -c '! grep -q "^step=[0-9]* epoch=[0-9.]* loss=" "$1"' sh "$scratch/wide.out"
-    terminal 0 widthless
-    check "a terminal without a width: plain lines" sh -c '! grep -qF "$2" "$1" && grep -q "^step=12 " "$1"' sh "$scratch/widthless.out" "$bar"
-    NO_COLOR=1
-    export NO_COLOR
-    terminal 100 grey
-    check "NO_COLOR: a bar without colour" sh -c 'grep -qF "$2" "$1" && ! grep -qF "$3" "$1"' sh "$scratch/grey.out" "$bar" "$green"
+    if "$PYTHON" -c 'import pty; pty.openpty()' 2> /dev/null; then
+        unset NO_COLOR
+        terminal 100 wide
+        check "a terminal: a bar in colour" sh -c 'grep -qF "$2" "$1" && grep -qF "$3" "$1"' sh "$scratch/wide.out" "$bar" "$green"
+        check "a terminal: no plain lines" sh -c '! grep -q "^step=[0-9]* epoch=[0-9.]* loss=" "$1"' sh "$scratch/wide.out"
+        terminal 0 widthless
+        check "a terminal without a width: plain lines" sh -c '! grep -qF "$2" "$1" && grep -q "^step=12 " "$1"' sh "$scratch/widthless.out" "$bar"
+        NO_COLOR=1
+        export NO_COLOR
+        terminal 100 grey
+        check "NO_COLOR: a bar without colour" sh -c 'grep -qF "$2" "$1" && ! grep -qF "$3" "$1"' sh "$scratch/grey.out" "$bar" "$green"
+    else
+        skip "terminals: this system has no pseudo-terminals (is /dev/pts mounted?)"
+    fi
 else
     echo "# no Python: log.jsonl and terminals are not looked at"
 fi
