@@ -3,8 +3,8 @@
 #
 #     sh jobs/quickstart.sh
 #
-# Installs what is missing, builds out of tree in build/, and trains jobs/fashion.conf (Fashion-MNIST, 60,000 real images) on two ranks for about two
-# minutes on two cores. Run it again and it goes on from the last checkpoint, or says that the run is done. RUN=DIR chooses another place.
+# Installs what is missing, builds out of tree in build/, and trains jobs/fashion.conf (Fashion-MNIST, 60,000 real images) on two ranks for one
+# and a half minutes on two cores. Run it again and it goes on from the last checkpoint, or says that the run is done. RUN=DIR chooses another place.
 set -eu
 cd "$(dirname "$0")/.."
 . jobs/setup.sh
@@ -31,7 +31,7 @@ cat << END
 RUN is $run: config, log.jsonl, run.h5 (losses, filters over time), ckpt/ (checkpoints).
 Next:
   $build/halfspec info $run/run.h5                     what the file holds
-  $build/halfspec train jobs/fashion.conf run=$run-long epochs=12     longer, better
+  $build/halfspec train jobs/fashion.conf run=$run-long epochs=24     longer: does it help?
   $build/halfspec train jobs/fashion.conf run=$run-l1 l1.spectral=1e-4     sparse spectra
   PYTHONPATH=src/python python3 -m halfspec $run -o figures   loss curves and filter strips (python3-h5py python3-matplotlib)
   $build/halfspec help                                 every command and key
