@@ -47,6 +47,13 @@ static inline uint64_t test_draw(uint32_t a, uint64_t i, uint64_t limit)
     return (((uint64_t)w.w[0] << 32) | w.w[1]) % limit;
 }
 
+/* The last test of a program: everything that hs_calloc gave is back. */
+static inline void no_leaks(void **state)
+{
+    (void)state;
+    assert_int_equal(hs_live_blocks(), 0);
+}
+
 /* ---- directories ----------------------------------------------------------------------------------------------------------- */
 
 static inline char *scratch_make(void)

@@ -234,12 +234,6 @@ static void filters(void **state)
     scratch_remove(dir);
 }
 
-static void no_leaks(void **state)
-{
-    (void)state;
-    assert_int_equal(hs_live_blocks(), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

@@ -289,12 +289,6 @@ static void no_directory(void **state)
     scratch_remove(dir);
 }
 
-static void no_leaks(void **state)
-{
-    (void)state;
-    assert_int_equal(hs_live_blocks(), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

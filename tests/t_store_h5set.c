@@ -130,12 +130,6 @@ static void beside_checkpoints(void **state)
     scratch_remove(dir);
 }
 
-static void no_leaks(void **state)
-{
-    (void)state;
-    assert_int_equal(hs_live_blocks(), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_layout), cmocka_unit_test(beside_checkpoints),

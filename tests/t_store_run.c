@@ -318,12 +318,6 @@ static void predictions(void **state)
     scratch_remove(dir);
 }
 
-static void no_leaks(void **state)
-{
-    (void)state;
-    assert_int_equal(hs_live_blocks(), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
