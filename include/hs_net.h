@@ -73,8 +73,8 @@ hs_status hs_net_force_decisions(hs_net *net, const char *decisions);
 typedef struct hs_layer_row {
     const char *name;     /* "conv1", "pool2", "relu3", "fft1": every row has one */
     const char *notation; /* "C32k3" */
-    hs_shape out;
-    hs_domain domain;     /* of the output */
+    hs_shape in, out;     /* in: of its first input */
+    hs_domain from, domain; /* of that input, of the output */
     const char *engine;   /* "direct", "fft 33x33", "" */
     size_t params, activation_bytes;
     double gflop;         /* forward + backward of one sample, as the layer's definition counts (direct multiply-adds x 2) */
@@ -117,6 +117,9 @@ typedef struct hs_net_hooks {
     /* Sum VALUES over all ranks, in place (batch normalisation). Collective: every rank calls it equally often, empty ranks too. NULL: one
      * rank. VALUES are in device memory. */
     hs_status (*sum)(void *context, double *values, size_t count);
+    /* For measurements: row ROW (of hs_net_row) has done its part, as far as the stream is concerned. DATA in device memory is what it wrote: its
+     * output [n] of .out in .domain, or in backward the gradient of its first input [n] of .in in .from, NULL if nobody needs that. NULL: no. */
+    hs_status (*mark)(void *context, int row, bool backward, void *data);
 } hs_net_hooks;
 
 typedef struct hs_pass {

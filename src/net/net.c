@@ -150,7 +150,9 @@ void hs_net_row(const hs_net *net, int i, hs_layer_row *row)
     *row = (hs_layer_row){
         .name = node->name,
         .notation = node->notation,
+        .in = node->in,
         .out = node->out,
+        .from = node->from,
         .domain = node->to,
         .engine = node->engine_text,
         .params = params,

@@ -38,13 +38,22 @@ static hs_status check(const hs_net *net, const hs_pass *pass)
     return HS_OK;
 }
 
+/* Row I - 1 is done: DATA is what it wrote. */
+static hs_status mark(const hs_pass *pass, int i, bool backward, void *data)
+{
+    const hs_net_hooks *hooks = pass->hooks;
+    return hooks && hooks->mark ? hooks->mark(hooks->context, i - 1, backward, data) : HS_OK;
+}
+
 hs_status hs_net_forward(hs_net *net, hs_stream *s, const hs_pass *pass, const float *x)
 {
     HS_TRY(check(net, pass));
     if (pass->n > 0)
         HS_TRY(net->backend->memory->from_float(s, (size_t)pass->n * hs_shape_count(net->in), x, net->step[0]->y));
-    for (int i = 1; i < net->steps; i++)
+    for (int i = 1; i < net->steps; i++) {
         HS_TRY(net->step[i]->kind->forward(net, net->step[i], s, pass));
+        HS_TRY(mark(pass, i, false, net->step[i]->y));
+    }
     return HS_OK;
 }
 
@@ -99,6 +108,7 @@ hs_status hs_net_backward(hs_net *net, hs_stream *s, const hs_pass *pass)
             continue;
         HS_TRY(node->kind->backward(net, node, s, pass));
         HS_TRY(add_up(net, node, s, pass));
+        HS_TRY(mark(pass, i, true, node->adds[0] ? node->input[0]->dy : node->dx[0]));
         HS_TRY(announce(net, node, pass));
     }
     return HS_OK;
