@@ -7,6 +7,8 @@
 static bool supports(const hs_device *device, const hs_conv_desc *d)
 {
     (void)device;
+    if (d->relu)
+        return false;
     const bool spectrum = d->in == HS_SPECTRUM || d->out == HS_SPECTRUM;
     if (d->engine == HS_ENGINE_FFT)
         return d->stride == 1 && (!spectrum || d->boundary == HS_BOUNDARY_PERIODIC);

@@ -142,9 +142,10 @@ bool hs_cuda_spool_supports(const hs_device *device, const hs_spool_desc *desc);
 double hs_cuda_spool_cost(const hs_device *device, const hs_spool_desc *desc);
 hs_status hs_cuda_spool_plan(hs_device *device, const hs_spool_desc *desc, hs_spool **out);
 void hs_cuda_spool_destroy(hs_spool **plan);
+size_t hs_cuda_spool_saved(const hs_spool *plan);
 size_t hs_cuda_spool_scratch(const hs_spool *plan);
-hs_status hs_cuda_spool_fwd(hs_stream *s, hs_spool *plan, int n, const void *x, void *y, void *scratch);
-hs_status hs_cuda_spool_bwd(hs_stream *s, hs_spool *plan, int n, const void *dy, void *dx, void *scratch);
+hs_status hs_cuda_spool_fwd(hs_stream *s, hs_spool *plan, int n, const void *x, void *y, void *saved, void *scratch);
+hs_status hs_cuda_spool_bwd(hs_stream *s, hs_spool *plan, int n, const void *dy, void *dx, const void *saved, void *scratch);
 hs_status hs_cuda_lowpass(hs_stream *s, hs_spool *plan, int n, const void *x, const int32_t *keep, void *y, void *scratch);
 
 /* Bytes rounded up so that what follows is aligned as cudaMalloc aligns. */

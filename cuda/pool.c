@@ -42,6 +42,7 @@ const hs_pool_ops hs_cuda_pool_ops = {
     .spectral_cost = hs_cuda_spool_cost,
     .spectral_plan = hs_cuda_spool_plan,
     .spectral_destroy = hs_cuda_spool_destroy,
+    .spectral_saved_bytes = hs_cuda_spool_saved,
     .spectral_scratch_bytes = hs_cuda_spool_scratch,
     .spectral_fwd = hs_cuda_spool_fwd,
     .spectral_bwd = hs_cuda_spool_bwd,

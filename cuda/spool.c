@@ -27,8 +27,8 @@ struct hs_spool {
 
 bool hs_cuda_spool_supports(const hs_device *device, const hs_spool_desc *desc)
 {
-    (void)device, (void)desc;
-    return true;
+    (void)device;
+    return !desc->relu_in && !desc->relu_out;
 }
 
 /* Limited by memory: every array that is read or written, forward and backward. */
@@ -230,6 +230,12 @@ static size_t lay_out(const hs_spool *p, char *scratch, work *w)
     return between + pooled + coords + (p->small ? hs_cuda_transform_ops.scratch_bytes(p->small) : 0);
 }
 
+size_t hs_cuda_spool_saved(const hs_spool *plan)
+{
+    (void)plan;
+    return 0;
+}
+
 size_t hs_cuda_spool_scratch(const hs_spool *plan)
 {
     return lay_out(plan, NULL, NULL);
@@ -331,8 +337,9 @@ static hs_status apply_map(hs_stream *s, const sparse_map *map, int n, int c, co
                          "spectral pooling");
 }
 
-hs_status hs_cuda_spool_fwd(hs_stream *s, hs_spool *p, int n, const void *x, void *y, void *scratch)
+hs_status hs_cuda_spool_fwd(hs_stream *s, hs_spool *p, int n, const void *x, void *y, void *saved, void *scratch)
 {
+    (void)saved;
     const bool mixed = p->d.in != p->d.out;
     work w;
     lay_out(p, scratch, &w);
@@ -345,8 +352,9 @@ hs_status hs_cuda_spool_fwd(hs_stream *s, hs_spool *p, int n, const void *x, voi
                                : hs_cuda_transform_ops.inverse(s, p->small, n, pooled, y, w.transform);
 }
 
-hs_status hs_cuda_spool_bwd(hs_stream *s, hs_spool *p, int n, const void *dy, void *dx, void *scratch)
+hs_status hs_cuda_spool_bwd(hs_stream *s, hs_spool *p, int n, const void *dy, void *dx, const void *saved, void *scratch)
 {
+    (void)saved;
     const float *pooled = dy;
     work w;
     lay_out(p, scratch, &w);

@@ -102,6 +102,8 @@ typedef struct hs_conv_desc {
     int pad_h, pad_w;
     hs_boundary boundary;
     bool flip, bias, need_dx;
+    bool relu; /* y = max(0, conv + bias), in space whatever `out` is. Backward gets dy of that y and masks it as it reads it: dy is not changed.
+                * What passed, or was NaN, is one bit a number in `saved`. Optional: supports() says. */
     hs_domain in, out;     /* domain of x and dx, of y and dy; SPECTRUM only for periodic, stride 1 */
     hs_engine engine;      /* DIRECT or FFT; never AUTO here */
 } hs_conv_desc;
@@ -129,10 +131,13 @@ typedef struct hs_window {
     int k, stride, pad; /* square window; pad cells before = (k-1)/2; outside is left out (max) or not counted (average) */
     int oh, ow;
 } hs_window;
-typedef struct hs_spool_desc { /* spectral pooling h x w -> oh x ow, both sides in the same domain each */
+/* Spectral pooling h x w -> oh x ow between two domains, y = R_out(pool(R_in(x))): with both domains SPECTRUM and rectifiers it is the whole way
+ * between two convolutions in the spectrum in one pass over a plane; oh = h, ow = w with relu_in is a plain rectifier there. */
+typedef struct hs_spool_desc {
     int capacity, h, w, c, oh, ow;
     hs_pool_norm norm;
     hs_domain in, out;
+    bool relu_in, relu_out; /* rectify, in space, the map before pooling and the pooled map; masks in `saved` as in hs_conv_desc. Optional too */
 } hs_spool_desc;
 typedef struct hs_spool hs_spool;
 typedef struct hs_pool_ops {
@@ -148,9 +153,11 @@ typedef struct hs_pool_ops {
     double (*spectral_cost)(const hs_device *device, const hs_spool_desc *desc); /* as hs_conv_ops.cost */
     hs_status (*spectral_plan)(hs_device *device, const hs_spool_desc *desc, hs_spool **out);
     void (*spectral_destroy)(hs_spool **plan);
+    size_t (*spectral_saved_bytes)(const hs_spool *plan);   /* kept from forward to backward: masks of rectifiers, 0 without them */
     size_t (*spectral_scratch_bytes)(const hs_spool *plan);
-    hs_status (*spectral_fwd)(hs_stream *s, hs_spool *plan, int n, const void *x, void *y, void *scratch);
-    hs_status (*spectral_bwd)(hs_stream *s, hs_spool *plan, int n, const void *dy, void *dx, void *scratch); /* the transpose */
+    hs_status (*spectral_fwd)(hs_stream *s, hs_spool *plan, int n, const void *x, void *y, void *saved, void *scratch);
+    /* The transpose, and the masks of rectifiers. */
+    hs_status (*spectral_bwd)(hs_stream *s, hs_spool *plan, int n, const void *dy, void *dx, const void *saved, void *scratch);
 
     /* Frequency dropout, in space or in the spectrum as the plan says (a spool with oh = h, ow = w, out = in): sample i keeps the first
      * KEEP[2i] coordinates of the real Fourier basis along h and the first KEEP[2i+1] along w (order DC, cos1, sin1, .., as pooling keeps

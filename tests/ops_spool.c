@@ -22,14 +22,14 @@ static hs_status pool_planned(op_run *run, const spool *p, hs_spool *plan)
 {
     const hs_spool_desc *d = &p->d;
     const hs_pool_ops *ops = op_backend(run)->pool;
-    void *scratch = op_scratch(run, ops->spectral_scratch_bytes(plan));
+    void *scratch = op_scratch(run, ops->spectral_scratch_bytes(plan)), *saved = op_scratch(run, ops->spectral_saved_bytes(plan));
     void *x = edge_in(run, "x", d->in, p->n, d->h, d->w, d->c), *dy = edge_in(run, "dy", d->out, p->n, d->oh, d->ow, d->c);
     op_limit(run, 2e-6, "orthonormal, sums of one row and one column");
     op_floor(run, d->norm == HS_POOL_UNITARY ? 0.1 : 0.01);
     void *y = op_out(run, "y", OP_REAL, count_of(d->out, p->n, d->oh, d->ow, d->c));
-    HS_TRY(ops->spectral_fwd(op_stream(run), plan, p->n, x, y, scratch));
+    HS_TRY(ops->spectral_fwd(op_stream(run), plan, p->n, x, y, saved, scratch));
     void *dx = op_out(run, "dx", OP_REAL, count_of(d->in, p->n, d->h, d->w, d->c));
-    return ops->spectral_bwd(op_stream(run), plan, p->n, dy, dx, scratch);
+    return ops->spectral_bwd(op_stream(run), plan, p->n, dy, dx, saved, scratch);
 }
 
 static hs_status run_pool(op_run *run, const void *parameters)
@@ -94,16 +94,16 @@ void ops_spool(op_suite *suite)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int flags = 0; flags < 8; flags++)
             add_pool(suite, (spool){2, {3, sizes[i][0], sizes[i][1], 3, sizes[i][2], sizes[i][3], flags & 4 ? HS_POOL_MEAN : HS_POOL_UNITARY,
-                                        flags & 1 ? HS_SPECTRUM : HS_SPACE, flags & 2 ? HS_SPECTRUM : HS_SPACE}, {0}});
+                                        flags & 1 ? HS_SPECTRUM : HS_SPACE, flags & 2 ? HS_SPECTRUM : HS_SPACE, false, false}, {0}});
     for (int i = 0; i < 16; i++) {
         int capacity = op_random(suite, 1, 4), h = op_random(suite, 1, 33), w = op_random(suite, 1, 33);
         add_pool(suite, (spool){op_random(suite, 0, capacity),
                                 {capacity, h, w, op_random(suite, 1, 40), op_random(suite, 1, h), op_random(suite, 1, w), HS_POOL_UNITARY,
-                                 i & 1 ? HS_SPECTRUM : HS_SPACE, i & 2 ? HS_SPECTRUM : HS_SPACE}, {0}});
+                                 i & 1 ? HS_SPECTRUM : HS_SPACE, i & 2 ? HS_SPECTRUM : HS_SPACE, false, false}, {0}});
     }
     op_topic(suite, "frequency dropout");
     for (int i = 0; i < 24; i++)
         add_lowpass(suite, (spool){i ? op_random(suite, 1, 4) : 0,
                                    {4, op_random(suite, 1, i < 12 ? 8 : 32), op_random(suite, 1, i < 12 ? 8 : 32), op_random(suite, 1, 20), 0, 0,
-                                    HS_POOL_UNITARY, i & 1 ? HS_SPECTRUM : HS_SPACE, HS_SPACE}, {0}});
+                                    HS_POOL_UNITARY, i & 1 ? HS_SPECTRUM : HS_SPACE, HS_SPACE, false, false}, {0}});
 }

@@ -193,8 +193,8 @@ static int32_t keep[2 * N];
 
 static void spool_ops(void)
 {
-    assert_int_equal(fx.b->pool->spectral_fwd(fx.s, spool, N, fx.x, fx.z, scratch), HS_OK);
-    assert_int_equal(fx.b->pool->spectral_bwd(fx.s, spool, N, fx.y, fx.z, scratch), HS_OK);
+    assert_int_equal(fx.b->pool->spectral_fwd(fx.s, spool, N, fx.x, fx.z, saved, scratch), HS_OK);
+    assert_int_equal(fx.b->pool->spectral_bwd(fx.s, spool, N, fx.y, fx.z, saved, scratch), HS_OK);
 }
 
 static void lowpass_ops(void)
@@ -208,9 +208,10 @@ static void spectral_pool(hs_domain in, hs_domain out, int side, void (*ops)(voi
 {
     const hs_spool_desc d = {.capacity = N, .h = SIDE, .w = SIDE, .c = CI, .oh = side, .ow = side, .norm = HS_POOL_UNITARY, .in = in, .out = out};
     assert_int_equal(fx.b->pool->spectral_plan(fx.device, &d, &spool), HS_OK);
+    assert_int_equal(hs_calloc(fx.b->pool->spectral_saved_bytes(spool) + 64, 1, "saved", &saved), HS_OK);
     assert_int_equal(hs_calloc(fx.b->pool->spectral_scratch_bytes(spool) + 64, 1, "scratch", &scratch), HS_OK);
     none_in(ops);
-    hs_free(scratch);
+    hs_free(saved), hs_free(scratch);
     fx.b->pool->spectral_destroy(&spool);
 }
 

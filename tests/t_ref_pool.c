@@ -143,14 +143,14 @@ static void spool_close(spool *p)
 static double *down(const spool *p, const double *x)
 {
     double *y = normals(p->y);
-    assert_ok(ref->pool->spectral_fwd(stream, p->plan, p->n, x, y, p->scratch));
+    assert_ok(ref->pool->spectral_fwd(stream, p->plan, p->n, x, y, NULL, p->scratch));
     return y;
 }
 
 static double *up(const spool *p, const double *dy)
 {
     double *dx = normals(p->x);
-    assert_ok(ref->pool->spectral_bwd(stream, p->plan, p->n, dy, dx, p->scratch));
+    assert_ok(ref->pool->spectral_bwd(stream, p->plan, p->n, dy, dx, NULL, p->scratch));
     return dx;
 }
 

@@ -155,6 +155,7 @@ const hs_pool_ops hs_cpu_pool_ops = {
     .spectral_cost = hs_cpu_spool_cost,
     .spectral_plan = hs_cpu_spool_plan,
     .spectral_destroy = hs_cpu_spool_destroy,
+    .spectral_saved_bytes = hs_cpu_spool_saved_bytes,
     .spectral_scratch_bytes = hs_cpu_spool_scratch_bytes,
     .spectral_fwd = hs_cpu_spool_fwd,
     .spectral_bwd = hs_cpu_spool_bwd,

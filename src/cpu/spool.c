@@ -45,8 +45,8 @@ struct hs_spool {
 
 bool hs_cpu_spool_supports(const hs_device *device, const hs_spool_desc *desc)
 {
-    (void)device, (void)desc;
-    return true;
+    (void)device;
+    return !desc->relu_in && !desc->relu_out;
 }
 
 /* Rates as in conv.c: products from cache at 60 GF/s a core, memory at 12 GB/s a core. */
@@ -227,6 +227,12 @@ static size_t pooled_floats(const hs_spool *p) /* a spectrum is the larger form 
     return d->in == d->out ? 0 : ((size_t)d->capacity * hs_bins_count(d->oh, d->ow) * 2 * d->c + 15) / 16 * 16;
 }
 
+size_t hs_cpu_spool_saved_bytes(const hs_spool *p)
+{
+    (void)p;
+    return 0;
+}
+
 size_t hs_cpu_spool_scratch_bytes(const hs_spool *p)
 {
     const size_t transform = p->small ? hs_cpu_transform_ops.scratch_bytes(p->small) : 0;
@@ -299,8 +305,9 @@ static void map_spectrum(const hs_spool *p, const sparse *map, const place *from
             }
 }
 
-hs_status hs_cpu_spool_fwd(hs_stream *s, hs_spool *p, int n, const void *x, void *y, void *scratch)
+hs_status hs_cpu_spool_fwd(hs_stream *s, hs_spool *p, int n, const void *x, void *y, void *saved, void *scratch)
 {
+    (void)saved;
     const bool mixed = p->d.in != p->d.out;
     float *pooled = scratch_base(scratch) + thread_floats(p) * (size_t)p->threads, *first = mixed ? pooled : y;
     if (p->d.in == HS_SPACE)
@@ -313,8 +320,9 @@ hs_status hs_cpu_spool_fwd(hs_stream *s, hs_spool *p, int n, const void *x, void
                                                                                               pooled + pooled_floats(p));
 }
 
-hs_status hs_cpu_spool_bwd(hs_stream *s, hs_spool *p, int n, const void *dy, void *dx, void *scratch)
+hs_status hs_cpu_spool_bwd(hs_stream *s, hs_spool *p, int n, const void *dy, void *dx, const void *saved, void *scratch)
 {
+    (void)saved;
     const float *grad = dy;
     if (p->d.in != p->d.out) {
         float *pooled = scratch_base(scratch) + thread_floats(p) * (size_t)p->threads;

@@ -12,6 +12,7 @@ typedef struct spool_args {
 typedef struct spool_state {
     const hs_pool_ops *ops;
     hs_spool *plan;
+    void *saved;
 } spool_state;
 
 static hs_status parse(hs_reader *r, const hs_net *net, hs_node *node)
@@ -90,6 +91,7 @@ static hs_status plan(hs_net *net, hs_node *node)
     hs_spool_desc desc = describe(net, node, node->from, node->to);
     st->ops = net->backend->pool;
     HS_TRY(st->ops->spectral_plan(net->device, &desc, &st->plan));
+    HS_TRY(hs_want_saved(net, node, st->ops->spectral_saved_bytes(st->plan), &st->saved));
     hs_want_scratch(net, st->ops->spectral_scratch_bytes(st->plan));
     return HS_OK;
 }
@@ -104,13 +106,13 @@ static void release(hs_node *node)
 static hs_status forward(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass)
 {
     spool_state *st = node->state;
-    return st->ops->spectral_fwd(s, st->plan, pass->n, node->x[0], node->y, net->scratch);
+    return st->ops->spectral_fwd(s, st->plan, pass->n, node->x[0], node->y, st->saved, net->scratch);
 }
 
 static hs_status backward(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass)
 {
     spool_state *st = node->state;
-    return st->ops->spectral_bwd(s, st->plan, pass->n, node->dy, node->dx[0], net->scratch);
+    return st->ops->spectral_bwd(s, st->plan, pass->n, node->dy, node->dx[0], st->saved, net->scratch);
 }
 
 const hs_layer_kind hs_layer_spool = {

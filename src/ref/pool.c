@@ -159,6 +159,7 @@ const hs_pool_ops REF(pool_ops) = {
     .spectral_cost = REF(spool_cost),
     .spectral_plan = REF(spool_plan),
     .spectral_destroy = REF(spool_destroy),
+    .spectral_saved_bytes = REF(spool_saved_bytes),
     .spectral_scratch_bytes = REF(spool_scratch_bytes),
     .spectral_fwd = REF(spool_fwd),
     .spectral_bwd = REF(spool_bwd),

@@ -60,9 +60,10 @@ bool HS_REF_NAME(spool_supports)(const hs_device *device, const hs_spool_desc *d
 double HS_REF_NAME(spool_cost)(const hs_device *device, const hs_spool_desc *desc);
 hs_status HS_REF_NAME(spool_plan)(hs_device *device, const hs_spool_desc *desc, hs_spool **out);
 void HS_REF_NAME(spool_destroy)(hs_spool **plan);
+size_t HS_REF_NAME(spool_saved_bytes)(const hs_spool *plan);
 size_t HS_REF_NAME(spool_scratch_bytes)(const hs_spool *plan);
-hs_status HS_REF_NAME(spool_fwd)(hs_stream *s, hs_spool *plan, int n, const void *x, void *y, void *scratch);
-hs_status HS_REF_NAME(spool_bwd)(hs_stream *s, hs_spool *plan, int n, const void *dy, void *dx, void *scratch);
+hs_status HS_REF_NAME(spool_fwd)(hs_stream *s, hs_spool *plan, int n, const void *x, void *y, void *saved, void *scratch);
+hs_status HS_REF_NAME(spool_bwd)(hs_stream *s, hs_spool *plan, int n, const void *dy, void *dx, const void *saved, void *scratch);
 hs_status HS_REF_NAME(lowpass)(hs_stream *s, hs_spool *plan, int n, const void *x, const int32_t *keep, void *y, void *scratch);
 
 hs_status HS_REF_NAME(relu_fwd)(hs_stream *s, size_t count, const void *x, void *y);

@@ -23,10 +23,11 @@ struct hs_spool {
     hs_transform *small;      /* of oh x ow: mixed domains, or project in the spectrum */
 };
 
+/* Rectifiers stay ops of their own here: what fuses them is compared with this. */
 bool REF(spool_supports)(const hs_device *device, const hs_spool_desc *desc)
 {
-    (void)device, (void)desc;
-    return true;
+    (void)device;
+    return !desc->relu_in && !desc->relu_out;
 }
 
 /* Forward and backward: two products a plane in space, some 4 entries a coordinate in the spectrum, 4 hw(h+w) a transform. */
@@ -138,6 +139,12 @@ static size_t lay_out(const hs_spool *p, char *scratch, work *w)
     return 2 * plane + pooled + transform;
 }
 
+size_t REF(spool_saved_bytes)(const hs_spool *plan)
+{
+    (void)plan;
+    return 0;
+}
+
 size_t REF(spool_scratch_bytes)(const hs_spool *plan)
 {
     return lay_out(plan, NULL, NULL);
@@ -233,8 +240,9 @@ static void unpool_spectrum(const hs_spool *p, int n, const real *dy, real *dx)
                     dx[spot(p, p->from[p->map.column[e]], n, i, c)] += (real)(p->map.weight[e] * (double)dy[spot(p, p->to[r], n, i, c)]);
 }
 
-hs_status REF(spool_fwd)(hs_stream *s, hs_spool *plan, int n, const void *x, void *y, void *scratch)
+hs_status REF(spool_fwd)(hs_stream *s, hs_spool *plan, int n, const void *x, void *y, void *saved, void *scratch)
 {
+    (void)saved;
     const hs_spool *p = plan;
     const bool mixed = p->d.in != p->d.out;
     work w;
@@ -250,8 +258,9 @@ hs_status REF(spool_fwd)(hs_stream *s, hs_spool *plan, int n, const void *x, voi
                                : REF(transform_inverse)(s, p->small, n, pooled, y, w.transform);
 }
 
-hs_status REF(spool_bwd)(hs_stream *s, hs_spool *plan, int n, const void *dy, void *dx, void *scratch)
+hs_status REF(spool_bwd)(hs_stream *s, hs_spool *plan, int n, const void *dy, void *dx, const void *saved, void *scratch)
 {
+    (void)saved;
     const hs_spool *p = plan;
     const real *pooled = dy;
     work w;
