@@ -55,15 +55,27 @@ size_t hs_net_statistics_count(const hs_net *net);
 
 /* ---- plan ----------------------------------------------------------------------------------------------------------------------- */
 
+/* Measured costs: a table, and a text file for it at PATH ("": none). MACHINE is one line that names what all of them depend on: device, its
+ * libraries, threads, precision. What is wrong with the file is a warning, and costs are measured again. */
+typedef struct hs_wisdom hs_wisdom;
+hs_status hs_wisdom_open(const char *path, const char *machine, const hs_log *log, hs_wisdom **wisdom);
+void hs_wisdom_save(hs_wisdom *wisdom); /* joins what is on disk with what is new; the file is whole or not there */
+void hs_wisdom_close(hs_wisdom **wisdom);
+int hs_wisdom_measured(const hs_wisdom *wisdom); /* how many costs were measured since it was opened */
+/* $XDG_CACHE_HOME/halfspec/wisdom or ~/.cache/halfspec/wisdom; "" if there is neither. */
+hs_status hs_wisdom_default_path(char *path, size_t capacity);
+
 /* What hs_net_plan decides, and why. */
 typedef struct hs_plan_options {
-    int capacity;     /* most samples in one call on this rank, >= 1 */
-    bool training;    /* backward buffers and gradients too */
-    const char *mode; /* "estimate" | "measure" */
+    int capacity;      /* most samples in one call on this rank, >= 1 */
+    bool training;     /* backward buffers and gradients too */
+    const char *mode;  /* "estimate" | "measure" | "wisdom": measure what WISDOM does not know */
+    hs_wisdom *wisdom; /* takes what is measured; borrowed for the call; NULL: nothing is kept */
 } hs_plan_options;
 
 /* Choose domains and algorithms by a shortest path over the layers' costs, plan every op, lay out one arena and allocate it. DEVICE is
- * borrowed and must outlive the network. All ranks that call with equal arguments get equal plans (mode = estimate). */
+ * borrowed and must outlive the network. All ranks that call with equal arguments get equal plans (mode = estimate); otherwise one of them decides
+ * and the others are told with hs_net_force_decisions. */
 hs_status hs_net_plan(hs_net *net, hs_device *device, hs_stream *stream, const hs_plan_options *options);
 /* The decisions as text (";"-separated), to broadcast from rank 0 and force on the others before their hs_net_plan. */
 const char *hs_net_decisions(const hs_net *net);
@@ -78,6 +90,7 @@ typedef struct hs_layer_row {
     const char *engine;   /* "direct", "fft 33x33", "" */
     size_t params, activation_bytes;
     double gflop;         /* forward + backward of one sample, as the layer's definition counts (direct multiply-adds x 2) */
+    double predicted, measured; /* seconds of forward + backward of a full batch: by the cost model, by the planner's clock (0: not measured) */
 } hs_layer_row;
 int hs_net_rows(const hs_net *net);
 void hs_net_row(const hs_net *net, int i, hs_layer_row *row);

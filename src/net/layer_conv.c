@@ -159,9 +159,16 @@ static int choices(const hs_net *net, const hs_node *node, hs_choice *list)
         if ((in == HS_SPECTRUM || out == HS_SPECTRUM) && (a->boundary != HS_BOUNDARY_PERIODIC || a->stride != 1))
             continue;
         if (ops->supports(net->device, &desc))
-            list[count++] = (hs_choice){in, out, engine, ops->cost(net->device, &desc)};
+            list[count++] = (hs_choice){.in = in, .out = out, .engine = engine, .cost = ops->cost(net->device, &desc)};
     }
     return count;
+}
+
+static void flags(const hs_node *node, char *text, size_t capacity)
+{
+    const conv_args *a = node->args;
+    snprintf(text, capacity, " %s %s %s%s", hs_arm_name(a->arm), a->embed == HS_EMBED_BAND ? "band" : "space",
+             a->boundary == HS_BOUNDARY_PERIODIC ? "periodic" : "zero", a->flip ? " flip" : "");
 }
 
 static bool is_identity(const double *m, int rows, int cols)
@@ -290,6 +297,6 @@ const hs_layer_kind hs_layer_conv = {
     .args_bytes = sizeof(conv_args), .state_bytes = sizeof(conv_state),
     .reads_x = true,
     .parse = parse, .option = option, .shape = shape, .params = params, .flop = flop,
-    .choices = choices, .plan = plan, .fill = fill, .release = release, .engine_text = engine_text,
+    .choices = choices, .flags = flags, .plan = plan, .fill = fill, .release = release, .engine_text = engine_text,
     .forward = forward, .backward = backward,
 };

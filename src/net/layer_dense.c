@@ -35,6 +35,14 @@ static double flop(const hs_node *node)
     return 2.0 * (double)hs_shape_count(node->in) * node->out.c * (node->input[0]->inputs == 0 ? 2 : 3);
 }
 
+/* A convolution of one pixel is the same products. */
+static double cost(const hs_net *net, const hs_node *node)
+{
+    hs_conv_desc desc = {.capacity = net->plan.capacity, .h = 1, .w = 1, .oh = 1, .ow = 1, .ci = (int)hs_shape_count(node->in), .co = node->out.c,
+                         .kh = 1, .kw = 1, .stride = 1, .bias = true, .need_dx = node->need_dx[0], .engine = HS_ENGINE_DIRECT};
+    return net->backend->conv->cost(net->device, &desc);
+}
+
 /* y [n][out] = x [n][in] W [in][out] + b. */
 static hs_status forward(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass)
 {
@@ -55,5 +63,5 @@ static hs_status backward(hs_net *net, hs_node *node, hs_stream *s, const hs_pas
 
 const hs_layer_kind hs_layer_dense = {
     .symbol = "F", .stem = "fc", .form = "F128", .args_bytes = sizeof(dense_args), .reads_x = true,
-    .parse = parse, .shape = shape, .params = params, .flop = flop, .forward = forward, .backward = backward,
+    .parse = parse, .shape = shape, .params = params, .flop = flop, .cost = cost, .forward = forward, .backward = backward,
 };

@@ -64,9 +64,15 @@ static int choices(const hs_net *net, const hs_node *node, hs_choice *list)
         hs_domain domain = way ? HS_SPECTRUM : HS_SPACE;
         hs_spool_desc desc = describe(net, node, domain);
         if (ops->spectral_supports(net->device, &desc))
-            list[count++] = (hs_choice){domain, domain, HS_ENGINE_AUTO, ops->spectral_cost(net->device, &desc)};
+            list[count++] = (hs_choice){.in = domain, .out = domain, .cost = ops->spectral_cost(net->device, &desc)};
     }
     return count;
+}
+
+static void flags(const hs_node *node, char *text, size_t capacity)
+{
+    const fd_args *a = node->args;
+    snprintf(text, capacity, " draw=%s", a->draw == HS_DRAW_SAMPLE ? "sample" : "batch"); /* one draw a rank is one a batch here */
 }
 
 static hs_status plan(hs_net *net, hs_node *node)
@@ -131,7 +137,8 @@ static hs_status backward(hs_net *net, hs_node *node, hs_stream *s, const hs_pas
 
 const hs_layer_kind hs_layer_fd = {
     .symbol = "FD", .stem = "fd", .form = "FD", .args_bytes = sizeof(fd_args), .state_bytes = sizeof(fd_state),
-    .parse = parse, .option = option, .params = params, .choices = choices, .plan = plan, .release = release, .forward = forward, .backward = backward,
+    .parse = parse, .option = option, .params = params, .choices = choices, .flags = flags,
+    .plan = plan, .release = release, .forward = forward, .backward = backward,
 };
 
 int hs_net_cutoffs(const hs_net *net, int *cutoffs, int capacity)

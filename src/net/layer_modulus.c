@@ -20,7 +20,7 @@ static int choices(const hs_net *net, const hs_node *node, hs_choice *list)
     (void)node;
     if (!net->backend->element->modulus_fwd)
         return 0;
-    list[0] = (hs_choice){HS_SPECTRUM, HS_SPECTRUM, HS_ENGINE_AUTO, 0};
+    list[0] = (hs_choice){.in = HS_SPECTRUM, .out = HS_SPECTRUM};
     return 1;
 }
 

@@ -80,7 +80,7 @@ static int choices(const hs_net *net, const hs_node *node, hs_choice *list)
         hs_domain in = way & 2 ? HS_SPECTRUM : HS_SPACE, out = way & 1 ? HS_SPECTRUM : HS_SPACE;
         hs_spool_desc desc = describe(net, node, in, out);
         if (ops->spectral_supports(net->device, &desc))
-            list[count++] = (hs_choice){in, out, HS_ENGINE_AUTO, ops->spectral_cost(net->device, &desc)};
+            list[count++] = (hs_choice){.in = in, .out = out, .cost = ops->spectral_cost(net->device, &desc)};
     }
     return count;
 }

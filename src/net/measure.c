@@ -1,19 +1,23 @@
-/* measure.c - plan = measure: time each way of a layer instead of believing the backend's estimate. A way is timed in a network of its own that
- * holds the input and this one layer, with the way forced, so that it runs exactly as it will in earnest: same plans, same memory layout. */
-#include <math.h>
+/* measure.c - plan = measure | wisdom: time each way of a layer instead of believing the backend's estimate. A way is timed in a network of its own
+ * that holds the input and this one layer, with the way forced, so that it runs exactly as it will in earnest: same plans, same memory layout.
+ *
+ * One run to warm up (pages, caches, clocks); then, until BUDGET seconds are spent, 3 to 9 runs of which the median counts: other work on the
+ * machine lengthens some of them, and a run that by luck was short says nothing about the rest. */
 #include <stdio.h>
 #include <string.h>
 
 #include "net.h"
 
-enum { RUNS = 3, PATTERN = 4096 };
+enum { RUNS_LEAST = 3, RUNS_MOST = 9, PATTERN = 4099 }; /* a prime: no period of a map falls in with it */
+
+static const double budget = 0.05;
 
 /* Numbers in (-1, 1), none of them zero: speed must not depend on lucky data. */
 static hs_status fill(const hs_net *net, hs_stream *s, void *memory, size_t count)
 {
     float pattern[PATTERN];
     for (int i = 0; i < PATTERN; i++)
-        pattern[i] = (float)((i * 2654435761u >> 8) % 1000 + 1) / 501.0f - 1.0f;
+        pattern[i] = (float)((i * 2654435761u >> 8) % 1000) / 499.5f - 1.0f;
     for (size_t done = 0; done < count; done += PATTERN) {
         size_t part = count - done < PATTERN ? count - done : PATTERN;
         HS_TRY(net->backend->memory->from_float(s, part, pattern, (char *)memory + done * net->backend->real));
@@ -86,9 +90,35 @@ static hs_status run_once(hs_net *probe, hs_stream *s, const hs_pass *pass, doub
     return HS_OK;
 }
 
-/* The first run warms up; then the best of RUNS, because other work on the machine only adds. */
-static hs_status time_probe(hs_net *probe, hs_stream *s, double *best)
+/* Run times, kept in order. */
+typedef struct runs {
+    double time[RUNS_MOST], spent;
+    int count;
+} runs;
+
+static void note(runs *r, double seconds)
 {
+    int at = r->count++;
+    for (; at > 0 && r->time[at - 1] > seconds; at--)
+        r->time[at] = r->time[at - 1];
+    r->time[at] = seconds;
+    r->spent += seconds;
+}
+
+static bool enough(const runs *r)
+{
+    return r->count == RUNS_MOST || (r->count >= RUNS_LEAST && r->spent >= budget);
+}
+
+static double median(const runs *r)
+{
+    return r->time[r->count / 2];
+}
+
+static hs_status time_probe(hs_net *probe, hs_stream *s, double *median_seconds)
+{
+    runs r = {0};
+    double seconds = 0;
     hs_node *node = probe->layer[1];
     size_t n = (size_t)probe->plan.capacity;
     hs_pass pass = {.n = probe->plan.capacity, .global = probe->plan.capacity, .training = probe->plan.training};
@@ -96,12 +126,12 @@ static hs_status time_probe(hs_net *probe, hs_stream *s, double *best)
     HS_TRY(fill(probe, s, node->x[0], n * node->input[0]->count));
     if (node->dy)
         HS_TRY(fill(probe, s, node->dy, n * node->count));
-    *best = INFINITY;
-    for (int i = 0; i <= RUNS; i++) {
-        double seconds = 0;
+    HS_TRY(run_once(probe, s, &pass, &seconds));
+    while (!enough(&r)) {
         HS_TRY(run_once(probe, s, &pass, &seconds));
-        *best = i > 0 && seconds < *best ? seconds : *best;
+        note(&r, seconds);
     }
+    *median_seconds = median(&r);
     return HS_OK;
 }
 
@@ -120,23 +150,24 @@ hs_status hs_measure_choice(const hs_net *net, const hs_node *node, hs_stream *s
 /* ---- transforms ------------------------------------------------------------------------------------------------------------------ */
 
 /* One way forward and the other way backward take the same time as there and back once. */
-static hs_status time_transform(const hs_net *net, hs_stream *s, hs_shape shape, hs_transform *plan, char *memory, double *best)
+static hs_status time_transform(const hs_net *net, hs_stream *s, hs_shape shape, hs_transform *plan, char *memory, double *median_seconds)
 {
+    runs r = {0};
     const hs_transform_ops *ops = net->backend->transform;
     int n = net->plan.capacity;
     size_t space = hs_plan_count(shape, HS_SPACE) * (size_t)n, spectrum = hs_plan_count(shape, HS_SPECTRUM) * (size_t)n;
     char *second = memory + hs_align(space * net->backend->real), *scratch = second + hs_align(spectrum * net->backend->real);
     HS_TRY(fill(net, s, memory, space));
-    *best = INFINITY;
-    for (int i = 0; i <= RUNS; i++) {
+    for (bool warm = false; !enough(&r); warm = true) {
         double start = hs_now();
         HS_TRY(ops->forward(s, plan, n, memory, second, scratch));
         if (net->plan.training)
             HS_TRY(ops->inverse(s, plan, n, second, memory, scratch));
         HS_TRY(net->backend->device->stream_sync(s));
-        double seconds = hs_now() - start;
-        *best = i > 0 && seconds < *best ? seconds : *best;
+        if (warm)
+            note(&r, hs_now() - start);
     }
+    *median_seconds = median(&r);
     return HS_OK;
 }
 

@@ -158,6 +158,8 @@ void hs_net_row(const hs_net *net, int i, hs_layer_row *row)
         .params = params,
         .activation_bytes = bytes,
         .gflop = node->kind->flop ? 1e-9 * node->kind->flop(node) : 0,
+        .predicted = node->predicted,
+        .measured = node->measured,
     };
 }
 

@@ -19,9 +19,10 @@ typedef struct hs_layer_kind hs_layer_kind;
 typedef struct hs_choice {
     hs_domain in, out;
     hs_engine engine; /* AUTO where there is nothing to choose */
-    double cost;      /* estimated seconds of forward + backward of a full batch; only differences matter */
+    double cost;      /* seconds of forward + backward of a full batch by which it is chosen: estimated, or measured */
+    double estimate;  /* what cost was before it was measured */
 } hs_choice;
-enum { HS_CHOICES = 8, HS_NOTE_MAX = 160, HS_LAYERS_MAX = 2000, HS_DECISION_MAX = 96 };
+enum { HS_CHOICES = 8, HS_NOTE_MAX = 160, HS_LAYERS_MAX = 2000, HS_DECISION_MAX = 96, HS_WISDOM_KEY = 1024 };
 
 /* A kind of layer. Entries that are NULL: no arguments, same shape, no parameters, space to space, nothing to plan. */
 struct hs_layer_kind {
@@ -41,6 +42,10 @@ struct hs_layer_kind {
 
     /* The ways the device offers, at most HS_CHOICES; 0 = none. */
     int (*choices)(const hs_net *net, const hs_node *node, hs_choice *list);
+    /* Estimated seconds of a layer that has no choices; NULL: what moving its maps takes. */
+    double (*cost)(const hs_net *net, const hs_node *node);
+    /* What the time depends on beside notation, shapes and choice: " periodic flip". */
+    void (*flags)(const hs_node *node, char *text, size_t capacity);
     /* Make backend plans and ask for memory (hs_want_*); then, memory being there, fill tables. */
     hs_status (*plan)(hs_net *net, hs_node *node);
     hs_status (*fill)(hs_net *net, hs_node *node, hs_stream *s);
@@ -75,6 +80,7 @@ struct hs_node {
     bool need_dx[2];           /* gradient with respect to input i is wanted */
     bool adds[2];              /* dx[i] is a temporary that is added to the edge's gradient */
     int consumers;             /* nodes that read this output */
+    double predicted, measured; /* seconds of the chosen way; measured 0: it was not */
     size_t count;              /* numbers per sample of the output, in its domain */
     void *state;               /* kind->state_bytes, hs_free */
     void *x[2], *y, *dx[2], *dy; /* device memory; dy NULL: no gradient flows through this node */
@@ -157,6 +163,14 @@ void hs_want_scratch(hs_net *net, size_t bytes);                                
 /* Seconds of forward and (if training) backward of a full batch: into choice->cost; of a transform of SHAPE, either way. */
 hs_status hs_measure_choice(const hs_net *net, const hs_node *node, hs_stream *s, hs_choice *choice);
 hs_status hs_measure_transform(const hs_net *net, hs_shape shape, hs_stream *s, double *seconds);
+
+/* ---- wisdom.c ------------------------------------------------------------------------------------------------------------------ */
+
+/* Does the table hold a cost of WHAT on its machine? And here is one. */
+bool hs_wisdom_knows(const hs_wisdom *wisdom, const char *what, double *seconds);
+hs_status hs_wisdom_learn(hs_wisdom *wisdom, const char *what, double seconds);
+void hs_wisdom_of_choice(const hs_net *net, const hs_node *node, const hs_choice *choice, char *text, size_t capacity);
+void hs_wisdom_of_transform(const hs_net *net, hs_shape shape, char *text, size_t capacity);
 
 /* ---- helpers for layers ------------------------------------------------------------------------------------------------------ */
 

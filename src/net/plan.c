@@ -35,6 +35,13 @@ static double cost_of_bytes(double bytes)
     return bytes * 1e-10;
 }
 
+/* Input and output moved once forward and once backward. */
+static double cost_of_maps(const hs_net *net, const hs_node *node)
+{
+    double numbers = (double)(hs_shape_count(node->in) + hs_shape_count(node->out)) * net->plan.capacity;
+    return cost_of_bytes((net->plan.training ? 2 : 1) * numbers * net->backend->real);
+}
+
 /* Which gradients are needed: those upstream of which there is a parameter, or the input's own if asked for. */
 static void mark_needs(const hs_net *net, hs_node *const *list, int count)
 {
@@ -90,7 +97,8 @@ hs_status hs_net_force_decisions(hs_net *net, const char *decisions)
 static hs_status list_choices(const hs_net *net, const hs_node *node, stage *own)
 {
     if (!node->kind->choices) {
-        own->list[0] = (hs_choice){HS_SPACE, HS_SPACE, HS_ENGINE_AUTO, 0};
+        double seconds = node->kind->cost ? node->kind->cost(net, node) : cost_of_maps(net, node);
+        own->list[0] = (hs_choice){.in = HS_SPACE, .out = HS_SPACE, .engine = HS_ENGINE_AUTO, .cost = seconds, .estimate = seconds};
         own->count = 1;
         return HS_OK;
     }
@@ -101,29 +109,25 @@ static hs_status list_choices(const hs_net *net, const hs_node *node, stage *own
     for (int i = 0; i < offered; i++)
         if (!net->forced || is_forced(net->forced, node, &own->list[i]))
             own->list[kept++] = own->list[i];
+    for (int i = 0; i < kept; i++)
+        own->list[i].estimate = own->list[i].cost;
     own->count = kept;
     return kept ? HS_OK : hs_fail(HS_EDESYNC, "layer %s: rank 0 planned something that this rank's backend %s does not offer; use one kind of device",
                                   node->name, net->backend->name);
 }
 
-static bool same_work(const hs_node *a, const hs_node *b)
+/* Times in place of estimates; what was measured before, here or in another run, is not measured again. */
+static hs_status measure_choices(const hs_net *net, hs_stream *s, const hs_node *node, stage *own)
 {
-    return a->kind == b->kind && memcmp(&a->in, &b->in, sizeof a->in) == 0 && a->need_dx[0] == b->need_dx[0] &&
-           (!a->args || memcmp(a->args, b->args, a->kind->args_bytes) == 0);
-}
-
-/* Times in place of estimates, of layer I; a layer that did the same work before is not timed again. */
-static hs_status measure_choices(const hs_net *net, hs_stream *s, int i, stage *stages)
-{
-    if (stages[i].count < 2)
-        return HS_OK;
-    for (int j = 1; j < i; j++)
-        if (same_work(net->layer[i], net->layer[j])) {
-            memcpy(stages[i].list, stages[j].list, sizeof stages[i].list);
-            return HS_OK;
-        }
-    for (int c = 0; c < stages[i].count; c++)
-        HS_TRY(hs_measure_choice(net, net->layer[i], s, &stages[i].list[c]));
+    char what[HS_WISDOM_KEY];
+    for (int c = 0; c < own->count && node->inputs == 1; c++) {
+        hs_choice *choice = &own->list[c];
+        hs_wisdom_of_choice(net, node, choice, what, sizeof what);
+        if (hs_wisdom_knows(net->plan.wisdom, what, &choice->cost))
+            continue;
+        HS_TRY(hs_measure_choice(net, node, s, choice));
+        HS_TRY(hs_wisdom_learn(net->plan.wisdom, what, choice->cost));
+    }
     return HS_OK;
 }
 
@@ -139,31 +143,34 @@ static double transform_cost(const hs_net *net, hs_shape shape, hs_domain from)
     return cost_of_bytes(8.0 * (double)hs_shape_count(shape) * net->plan.capacity * net->backend->real);
 }
 
-static hs_status measure_transform(const hs_net *net, hs_stream *s, int i, stage *stages)
+static hs_status measure_transform(const hs_net *net, hs_stream *s, hs_shape shape, double *seconds)
 {
-    hs_shape shape = net->layer[i]->out;
-    for (int j = 0; j < i; j++)
-        if (memcmp(&net->layer[j]->out, &shape, sizeof shape) == 0) {
-            memcpy(stages[i].change, stages[j].change, sizeof stages[i].change);
-            return HS_OK;
-        }
-    HS_TRY(hs_measure_transform(net, shape, s, &stages[i].change[HS_SPACE]));
-    stages[i].change[HS_SPECTRUM] = stages[i].change[HS_SPACE];
-    return HS_OK;
+    char what[HS_WISDOM_KEY];
+    hs_wisdom_of_transform(net, shape, what, sizeof what);
+    if (hs_wisdom_knows(net->plan.wisdom, what, seconds))
+        return HS_OK;
+    HS_TRY(hs_measure_transform(net, shape, s, seconds));
+    return hs_wisdom_learn(net->plan.wisdom, what, *seconds);
+}
+
+static bool measures(const hs_net *net)
+{
+    return net->plan.mode && strcmp(net->plan.mode, "estimate") != 0 && !net->forced;
 }
 
 static hs_status survey(const hs_net *net, hs_stream *s, stage *stages)
 {
-    bool measure = net->plan.mode && strcmp(net->plan.mode, "measure") == 0 && !net->forced;
     for (int i = 0; i < net->layers; i++) {
         for (int d = 0; d < 2; d++)
             stages[i].change[d] = transform_cost(net, net->layer[i]->out, (hs_domain)d);
-        if (measure)
-            HS_TRY(measure_transform(net, s, i, stages));
+        if (measures(net)) {
+            HS_TRY(measure_transform(net, s, net->layer[i]->out, &stages[i].change[HS_SPACE]));
+            stages[i].change[HS_SPECTRUM] = stages[i].change[HS_SPACE];
+        }
         if (i > 0)
             HS_TRY(list_choices(net, net->layer[i], &stages[i]));
-        if (i > 0 && measure)
-            HS_TRY(measure_choices(net, s, i, stages));
+        if (i > 0 && measures(net))
+            HS_TRY(measure_choices(net, s, net->layer[i], &stages[i]));
     }
     return HS_OK;
 }
@@ -207,6 +214,8 @@ static void take_path(const hs_net *net, const stage *stages)
         node->from = b->choice.in;
         node->to = b->choice.out;
         node->engine = b->choice.engine;
+        node->predicted = b->choice.estimate;
+        node->measured = measures(net) && node->inputs == 1 ? b->choice.cost : 0;
         d = b->before;
     }
 }
@@ -232,6 +241,12 @@ static hs_status insert_transform(hs_net *net, hs_node *before, int number[2], h
     t->index = before->index;
     snprintf(t->name, sizeof t->name, "%sfft%d", t->to == HS_SPACE ? "i" : "", ++number[t->to]);
     snprintf(t->notation, sizeof t->notation, "-");
+    t->predicted = transform_cost(net, t->in, t->from);
+    if (measures(net)) {
+        char what[HS_WISDOM_KEY];
+        hs_wisdom_of_transform(net, t->in, what, sizeof what);
+        hs_wisdom_knows(net->plan.wisdom, what, &t->measured);
+    }
     append_step(net, t);
     *made = t;
     return HS_OK;
@@ -274,7 +289,7 @@ static hs_status write_decisions(hs_net *net)
         const hs_node *node = net->layer[i];
         if (!node->kind->choices)
             continue;
-        hs_choice c = {node->from, node->to, node->engine, 0};
+        hs_choice c = {.in = node->from, .out = node->to, .engine = node->engine};
         hs_decision_text(node, &c, net->decisions + used, room - used);
         used += strlen(net->decisions + used);
     }
@@ -294,7 +309,7 @@ static void prepare_steps(hs_net *net)
     }
 }
 
-hs_status hs_plan_choose(hs_net *net, hs_stream *stream)
+static hs_status choose(hs_net *net, hs_stream *stream)
 {
     stage *stages = NULL;
     mark_needs(net, net->layer, net->layers);
@@ -310,4 +325,16 @@ hs_status hs_plan_choose(hs_net *net, hs_stream *stream)
     mark_needs(net, net->step, net->steps);
     prepare_steps(net);
     return write_decisions(net);
+}
+
+hs_status hs_plan_choose(hs_net *net, hs_stream *stream)
+{
+    hs_wisdom *given = net->plan.wisdom, *own = NULL;
+    if (measures(net) && !given)
+        HS_TRY(hs_wisdom_open("", "", net->device->log, &own));
+    net->plan.wisdom = given ? given : own;
+    hs_status st = choose(net, stream);
+    net->plan.wisdom = NULL; /* borrowed for this call */
+    hs_wisdom_close(&own);
+    return st;
 }
