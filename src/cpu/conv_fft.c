@@ -2,8 +2,9 @@
  *
  * Grid: P = H + floor(k/2) for zero boundary (what wraps lands outside the H x H results), P = H for periodic; the smallest grid stores the fewest
  * frequencies, and no side is slow (dft.c). The spectrum of x is kept for backward, where the gradient of x later takes its place:
- *   saved    X^, then dX^                                   scratch  planes | bias | Y^ or D^ | threads of products or of transforms
- * Spectra that come from outside (periodic) are used as they lie if their channels are whole lines, else copied into padded rows. */
+ *   saved    X^, then dX^ | bits of the rectifier           scratch  planes | bias | Y^ or D^ | threads of products or of transforms
+ * Spectra that come from outside (periodic) are used as they lie if their channels are whole lines, else copied into padded rows. A rectifier
+ * works on rows of pixels between the transforms of rows and those that follow, in L1: what it costs is its bits, 1/32 of the map written and read. */
 #include "conv.h"
 
 #include <math.h>
@@ -27,7 +28,7 @@ hs_status hs_cpu_fft_plan(const hs_cpu_device *device, hs_conv *conv)
     const int ph = d->h + (zero ? d->kh / 2 : 0), pw = d->w + (zero ? d->kw / 2 : 0);
     f->cip = hs_cpu_pad(d->ci), f->cop = hs_cpu_pad(d->co);
     f->own_x = d->in == HS_SPACE || d->ci % HS_CPU_PAD != 0;
-    f->own_y = d->out == HS_SPACE || d->co % HS_CPU_PAD != 0;
+    f->own_y = d->out == HS_SPACE || d->co % HS_CPU_PAD != 0 || d->relu;
     f->bin_x = bin_stride(d->capacity, f->cip), f->bin_y = bin_stride(d->capacity, f->cop);
     f->bins = hs_bins_count(ph, pw);
     HS_TRY(hs_cpu_grid_plan(&f->grid, ph, pw, d->kh, d->kw));
@@ -46,9 +47,20 @@ void hs_cpu_fft_destroy(hs_conv *conv)
     hs_cpu_dft_destroy(&conv->fft.dft_y);
 }
 
-size_t hs_cpu_fft_saved(const hs_conv *conv)
+static size_t x_bytes(const hs_conv *conv)
 {
     return conv->fft.own_x ? (size_t)conv->fft.bin_x * (size_t)conv->fft.bins * sizeof(float) : 0;
+}
+
+size_t hs_cpu_fft_saved(const hs_conv *conv)
+{
+    const hs_conv_desc *d = &conv->d;
+    return x_bytes(conv) + (d->relu ? hs_cpu_gate_bytes(d->capacity, d->oh, d->ow, d->co) : 0);
+}
+
+static uint16_t *bits_of(const hs_conv *conv, void *saved)
+{
+    return conv->d.relu ? (uint16_t *)((char *)saved + x_bytes(conv)) : NULL;
 }
 
 /* Scratch, cut up. */
@@ -124,18 +136,20 @@ static hs_cpu_spectrum own_x(const hs_conv *conv, void *saved)
     return (hs_cpu_spectrum){saved, conv->fft.bin_x, 2 * (ptrdiff_t)conv->fft.cip, conv->fft.cip};
 }
 
-/* The spectrum of x (or of dy) wherever it ends up: transformed, repacked, or as it lies. */
-static hs_cpu_spectrum enter(const hs_conv *conv, bool is_x, int n, const float *from, hs_cpu_spectrum own, void *threads)
+/* The spectrum of x (or of dy) wherever it ends up: transformed, rectified, repacked, or as it lies. */
+static hs_cpu_spectrum enter(const hs_conv *conv, bool is_x, int n, const float *from, hs_cpu_gate gate, hs_cpu_spectrum own, void *threads)
 {
     const hs_cpu_conv_fft *f = &conv->fft;
+    const hs_cpu_dft *dft = is_x ? f->dft_x : f->dft_y;
     const int c = is_x ? conv->d.ci : conv->d.co;
-    if ((is_x ? conv->d.in : conv->d.out) == HS_SPACE) {
-        hs_cpu_dft_forward(is_x ? f->dft_x : f->dft_y, n, from, own, threads);
-        return own;
-    }
-    if (!(is_x ? f->own_x : f->own_y))
+    if ((is_x ? conv->d.in : conv->d.out) == HS_SPACE)
+        hs_cpu_dft_forward(dft, n, from, gate, own, threads);
+    else if (gate.read)
+        hs_cpu_dft_turn(dft, n, dense(from, n, c), NULL, gate, own, threads);
+    else if (is_x ? f->own_x : f->own_y)
+        repack(conv, n, c, dense(from, n, c), own);
+    else
         return dense(from, n, c);
-    repack(conv, n, c, dense(from, n, c), own);
     return own;
 }
 
@@ -182,14 +196,19 @@ void hs_cpu_fft_forward(const hs_conv *conv, int n, const float *x, const float 
     const hs_cpu_conv_fft *f = &conv->fft;
     const hs_conv_desc *d = &conv->d;
     const room r = room_of(conv, scratch);
-    const hs_cpu_spectrum sx = enter(conv, true, n, x, own_x(conv, saved), r.threads);
+    const hs_cpu_spectrum sx = enter(conv, true, n, x, (hs_cpu_gate){0}, own_x(conv, saved), r.threads);
     const hs_cpu_spectrum sy = f->own_y ? r.y : dense(y, n, d->co);
     hs_cpu_filter_planes(conv, false, taps, r.planes);
     hs_cpu_bins_multiply(&(hs_cpu_bins){conv, n, d->ci, f->cop, sx, sy, r.threads, lines(sy)}, r.planes);
+    if (bias)
+        copy_part(r.bias, f->cop, bias, d->co);
+    const hs_cpu_gate gate = {.write = bits_of(conv, saved)};
     if (d->out == HS_SPACE) {
-        if (bias)
-            copy_part(r.bias, f->cop, bias, d->co);
-        hs_cpu_dft_inverse(f->dft_y, n, sy, bias ? r.bias : NULL, y, r.threads);
+        hs_cpu_dft_inverse(f->dft_y, n, sy, bias ? r.bias : NULL, gate, y, r.threads);
+        return;
+    }
+    if (d->relu) {
+        hs_cpu_dft_turn(f->dft_y, n, sy, bias ? r.bias : NULL, gate, dense(y, n, d->co), r.threads);
         return;
     }
     if (bias)
@@ -206,7 +225,7 @@ void hs_cpu_fft_backward(const hs_conv *conv, int n, const float *x, const float
     const hs_conv_desc *d = &conv->d;
     const room r = room_of(conv, scratch);
     const hs_cpu_spectrum sx = f->own_x ? own_x(conv, saved) : dense(x, n, d->ci);
-    const hs_cpu_spectrum sd = enter(conv, false, n, dy, r.y, r.threads);
+    const hs_cpu_spectrum sd = enter(conv, false, n, dy, (hs_cpu_gate){.read = bits_of(conv, saved)}, r.y, r.threads);
     hs_cpu_bins_correlate(&(hs_cpu_bins){conv, n, d->ci, f->cop, sx, sd, r.threads, false}, dtaps);
     if (dbias)
         bias_gradient(conv, n, sd, dbias);
@@ -216,7 +235,7 @@ void hs_cpu_fft_backward(const hs_conv *conv, int n, const float *x, const float
     hs_cpu_filter_planes(conv, true, taps, r.planes);
     hs_cpu_bins_multiply(&(hs_cpu_bins){conv, n, d->co, f->cip, sd, sdx, r.threads, lines(sdx)}, r.planes);
     if (d->in == HS_SPACE) {
-        hs_cpu_dft_inverse(f->dft_x, n, sdx, NULL, dx, r.threads);
+        hs_cpu_dft_inverse(f->dft_x, n, sdx, NULL, (hs_cpu_gate){0}, dx, r.threads);
         return;
     }
     clear_self(conv, n, d->ci, sdx);

@@ -35,6 +35,11 @@ typedef struct hs_cpu_range {
 } hs_cpu_range;
 hs_cpu_range hs_cpu_part(size_t total, size_t grain, int index, int count);
 
+/* BODY for tasks 0 .. tasks-1, the next one to whichever of THREADS is free. One thread does it by itself: OpenMP would take memory for a team
+ * of one. */
+typedef void (*hs_cpu_body)(const void *context, int task, int thread);
+void hs_cpu_each(int threads, int tasks, hs_cpu_body body, const void *context);
+
 /* product.c, on the calling thread: C [m][n] = op(A) op(B), plus C if ADD. PACK has HS_CPU_PACK floats. Every number of C is one sum in the order
  * of k, so it does not matter how a caller cuts m and n among threads. */
 void hs_cpu_product(const hs_cpu_kernels *kernels, float *pack, bool trans_a, bool trans_b, int m, int n, int k, const float *a, size_t lda,

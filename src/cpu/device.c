@@ -4,6 +4,7 @@
 
 #include <cblas.h>
 #include <fftw3.h>
+#include <omp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,18 @@ hs_cpu_range hs_cpu_part(size_t total, size_t grain, int index, int count)
     const size_t blocks = (total + grain - 1) / grain;
     const size_t first = blocks * (size_t)index / (size_t)count * grain, last = blocks * (size_t)(index + 1) / (size_t)count * grain;
     return (hs_cpu_range){first < total ? first : total, last < total ? last : total};
+}
+
+void hs_cpu_each(int threads, int tasks, hs_cpu_body body, const void *context)
+{
+    if (threads == 1) {
+        for (int task = 0; task < tasks; task++)
+            body(context, task, 0);
+        return;
+    }
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+    for (int task = 0; task < tasks; task++)
+        body(context, task, omp_get_thread_num());
 }
 
 bool hs_cpu_panel(int cp, int index, int *first, int *width)

@@ -53,6 +53,19 @@ typedef struct hs_cpu_bin_adjoint {
     ptrdiff_t size; /* of one product; set by the kernel */
 } hs_cpu_bin_adjoint;
 
+/* ROWS of WIDTH floats from X to Y (or in place), times SCALE, through a rectifier: WRITE: y = max(0, x) (NaN stays) and one bit a number says what
+ * was not cut off, WORDS apart from row to row; READ: y = x where the bit is set, else 0; neither: all of x. */
+typedef struct hs_cpu_rows {
+    int rows, width;
+    const float *x;
+    float *y;
+    ptrdiff_t ldx, ldy, words;
+    float scale;
+    uint16_t *write;
+    const uint16_t *read;
+    bool stream;
+} hs_cpu_rows;
+
 /* Filter spectra of column v of a half spectrum; see conv_filter.c for the parity planes. R = floor(side/2) of each axis. */
 typedef struct hs_cpu_filter {
     int ry, rx, width;
@@ -93,6 +106,8 @@ typedef struct hs_cpu_kernels {
     void (*split)(int p, int width, const float *in, ptrdiff_t ldu, ptrdiff_t im, float *e, float *o);
     /* z[y] = (a.r - b.i) + i (a.i + b.r), z[p-y] = (a.r + b.i) + i (a.i - b.r), rows y < len. */
     void (*unfold_complex)(int p, int len, int width, const float *a, const float *b, float *z);
+
+    void (*gate)(const hs_cpu_rows *r);
 
     /* Filter spectra. PLANES [ci][(2ry+1)(2rx+1)][width] -> G [ci][2ry+1][re width | im width] for one column. */
     void (*filter_column)(const hs_cpu_filter *f, int ci, const float *planes, float *g);

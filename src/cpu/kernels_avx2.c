@@ -15,6 +15,10 @@
 #define ROWS_MID ROWS_6
 #define ROWS_ONE ROWS_6
 #define PUT(stream, p, v) ((stream) ? _mm256_stream_ps((p), (__m256)(v)) : STORE((p), (v)))
+#define PASSED(v) ((unsigned)_mm256_movemask_ps(_mm256_cmp_ps((__m256)(v), _mm256_setzero_ps(), _CMP_NLE_UQ)))
+#define LANE_BITS _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128)
+#define KEPT(v, bits) \
+    ((vec)_mm256_and_ps((__m256)(v), _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)(bits)), LANE_BITS), LANE_BITS))))
 #include "kernels_body.h"
 #else
 typedef int hs_cpu_no_avx2; /* a file must declare something */

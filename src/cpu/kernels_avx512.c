@@ -15,6 +15,9 @@
 #define ROWS_MID ROWS_12
 #define ROWS_ONE ROWS_8
 #define PUT(stream, p, v) ((stream) ? _mm512_stream_ps((p), (__m512)(v)) : STORE((p), (v)))
+/* One bit a lane for what a rectifier lets pass (NaN too), and the lanes whose bit is set, the others 0. */
+#define PASSED(v) ((unsigned)_mm512_cmp_ps_mask((__m512)(v), _mm512_setzero_ps(), _CMP_NLE_UQ))
+#define KEPT(v, bits) ((vec)_mm512_maskz_mov_ps((__mmask16)(bits), (__m512)(v)))
 #include "kernels_body.h"
 #else
 typedef int hs_cpu_no_avx512; /* a file must declare something */

@@ -108,6 +108,26 @@ static void unfold_complex(int p, int len, int width, const float *a, const floa
     }
 }
 
+static void gate(const hs_cpu_rows *r)
+{
+    const float *x = r->x;
+    float *y = r->y;
+    for (int row = 0; row < r->rows; row++, x += r->ldx, y += r->ldy)
+        for (int first = 0; first < r->width; first += HS_CPU_PAD) {
+            const ptrdiff_t word = row * r->words + first / HS_CPU_PAD;
+            const unsigned read = r->read ? r->read[word] : 0xFFFFu;
+            unsigned write = 0;
+            for (int l = 0; l < HS_CPU_PAD; l += HS_LANES) {
+                const vec v = LOAD(x + first + l);
+                const unsigned some = r->write ? PASSED(v) : read >> l;
+                write |= some << l;
+                PUT(r->stream, y + first + l, r->scale * KEPT(v, some));
+            }
+            if (r->write)
+                r->write[word] = (uint16_t)write;
+        }
+}
+
 /* ---- filter spectra -------------------------------------------------------------------------------------------------------------------- */
 
 static void filter_column(const hs_cpu_filter *f, int ci, const float *planes, float *g)
@@ -212,6 +232,7 @@ const hs_cpu_kernels HS_KERNELS = {
     .join = join,
     .split = split,
     .unfold_complex = unfold_complex,
+    .gate = gate,
     .filter_column = filter_column,
     .filter_bin = filter_bin,
     .filter_bin_adjoint = filter_bin_adjoint,

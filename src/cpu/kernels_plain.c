@@ -12,6 +12,25 @@
 #define ROWS_MID ROWS_6
 #define ROWS_ONE ROWS_6
 #define PUT(stream, p, v) ((void)(stream), STORE((p), (v)))
+#include "vec.h"
+
+static inline unsigned passed(vec v)
+{
+    unsigned bits = 0;
+    for (int i = 0; i < HS_LANES; i++)
+        bits |= (unsigned)!(v[i] <= 0) << i;
+    return bits;
+}
+
+static inline vec kept(vec v, unsigned bits)
+{
+    for (int i = 0; i < HS_LANES; i++)
+        v[i] = bits >> i & 1 ? v[i] : 0;
+    return v;
+}
+
+#define PASSED(v) passed(v)
+#define KEPT(v, bits) kept(v, bits)
 #include "kernels_body.h"
 
 static const hs_cpu_kernels *best(void)

@@ -44,14 +44,14 @@ static hs_cpu_spectrum dense(const hs_transform *t, int n, const void *at)
 static hs_status forward(hs_stream *s, hs_transform *t, int n, const void *space, void *spectrum, void *scratch)
 {
     (void)s;
-    hs_cpu_dft_forward(t->dft, n, space, dense(t, n, spectrum), scratch);
+    hs_cpu_dft_forward(t->dft, n, space, (hs_cpu_gate){0}, dense(t, n, spectrum), scratch);
     return HS_OK;
 }
 
 static hs_status inverse(hs_stream *s, hs_transform *t, int n, const void *spectrum, void *space, void *scratch)
 {
     (void)s;
-    hs_cpu_dft_inverse(t->dft, n, dense(t, n, spectrum), NULL, space, scratch);
+    hs_cpu_dft_inverse(t->dft, n, dense(t, n, spectrum), NULL, (hs_cpu_gate){0}, space, scratch);
     return HS_OK;
 }
 
