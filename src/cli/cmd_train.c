@@ -48,7 +48,7 @@ const cli_command cli_train = {
         "\n"
         "Signals: USR1 saves a checkpoint and goes on; USR2, TERM and INT save one at the next step and stop with exit code 75: the same command\n"
         "continues. To stop ranks under mpirun send it USR2: of TERM it makes a quick end, two seconds later and with its own exit code.\n",
-    .option = {[DRY_RUN] = {"--dry-run", NULL, "show the plan (layers, shapes, domains, algorithms, bytes, steps) and write nothing"}},
+    .option = {[DRY_RUN] = {"--dry-run", NULL, "show the plan (layers, shapes, domains, algorithms, bytes, times, steps) and write nothing into RUN"}},
     .collective = true,
     .run = run,
 };

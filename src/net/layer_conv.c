@@ -167,7 +167,7 @@ static int choices(const hs_net *net, const hs_node *node, hs_choice *list)
 static void flags(const hs_node *node, char *text, size_t capacity)
 {
     const conv_args *a = node->args;
-    snprintf(text, capacity, " %s %s %s%s", hs_arm_name(a->arm), a->embed == HS_EMBED_BAND ? "band" : "space",
+    snprintf(text, capacity, " %s%s %s%s", hs_arm_name(a->arm), a->embed == HS_EMBED_BAND ? " band" : "",
              a->boundary == HS_BOUNDARY_PERIODIC ? "periodic" : "zero", a->flip ? " flip" : "");
 }
 

@@ -6,7 +6,6 @@
  * The key names everything that the time depends on, so that a file may serve many machines and programs; it is read by eye and cut by hand. The
  * file is replaced whole after what others wrote meanwhile was read in: two runs at once never damage it, and at worst one of them measures something
  * again. Nothing about it is ever fatal: costs are measured again instead. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +107,7 @@ hs_status hs_wisdom_learn(hs_wisdom *w, const char *what, double seconds)
     char key[HS_WISDOM_KEY];
     full_key(w, what, key, sizeof key);
     w->measured++;
-    return put(w, key, seconds, true);
+    return put(w, key, ceil(seconds * 1e9) * 1e-9, true); /* whole nanoseconds are short to write */
 }
 
 int hs_wisdom_measured(const hs_wisdom *w)

@@ -4,6 +4,7 @@ libhalfspec_la_SOURCES += \
 	src/train/train.c \
 	src/train/trainer.c \
 	src/train/setup.c \
+	src/train/planning.c \
 	src/train/options.c \
 	src/train/step.c \
 	src/train/shards.c \

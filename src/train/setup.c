@@ -163,41 +163,12 @@ static hs_status open_device(hs_world *w)
     return w->device->backend->device->stream_create(w->device, &w->stream);
 }
 
-/* With plan = measure the clock of rank 0 decides for all; otherwise equal arguments give equal plans. */
-static hs_status plan_measured(hs_world *w, const hs_plan_options *options)
-{
-    hs_comm *comm = w->comm;
-    HS_TRY(hs_agree(comm, comm->rank == 0 ? hs_net_plan(w->net, w->device, w->stream, options) : HS_OK));
-    uint64_t length = comm->rank == 0 ? strlen(hs_net_decisions(w->net)) : 0;
-    HS_TRY(hs_broadcast(comm, &length, sizeof length, 0));
-    char *text = NULL;
-    hs_status st = hs_agree(comm, hs_calloc(length + 1, 1, "decisions of the planner", &text));
-    if (st == HS_OK && comm->rank == 0)
-        memcpy(text, hs_net_decisions(w->net), length);
-    if (st == HS_OK)
-        st = hs_broadcast(comm, text, length + 1, 0);
-    if (st == HS_OK) {
-        if (comm->rank != 0)
-            st = hs_net_force_decisions(w->net, text);
-        if (st == HS_OK && comm->rank != 0)
-            st = hs_net_plan(w->net, w->device, w->stream, options);
-        st = hs_agree(comm, st);
-    }
-    hs_free(text);
-    return st;
-}
-
 hs_status hs_world_plan(hs_world *w, bool training)
 {
-    char mode[16];
-    hs_config_choice(w->config, "plan", mode, sizeof mode);
-    hs_plan_options options = {.capacity = w->capacity, .training = training, .mode = mode};
     hs_watchdog_phase(w->dog, "planning", 0, 4);
     HS_TRY(hs_agree(w->comm, open_device(w)));
     HS_TRY(make_device_comm(w));
-    if (strcmp(mode, "measure") == 0 && w->comm->size > 1)
-        return plan_measured(w, &options);
-    return hs_agree(w->comm, hs_net_plan(w->net, w->device, w->stream, &options));
+    return hs_world_plan_net(w, training);
 }
 
 hs_status hs_world_feeds(hs_world *w, bool training)

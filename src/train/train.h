@@ -90,6 +90,7 @@ typedef struct hs_world {
 /* COLLECTIVE. Opens data and network (no device), then plans it on a device. A partly made world is closed by hs_world_close. */
 hs_status hs_world_open(hs_world *w, const hs_config *config, hs_comm *comm, const hs_log *log);
 hs_status hs_world_plan(hs_world *w, bool training);
+hs_status hs_world_plan_net(hs_world *w, bool training); /* planning.c: what is behind the device, in the mode of the key plan */
 hs_status hs_world_feeds(hs_world *w, bool training);
 void hs_world_close(hs_world *w);
 bool hs_comm_sees_device(const hs_comm *comm); /* device pointers may be summed as they are */
