@@ -7,12 +7,31 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "hs_base.h"
 
-enum { ALIGNMENT = 64 }; /* a cache line, and the widest SIMD register */
+enum {
+    ALIGNMENT = 64,       /* a cache line, and the widest SIMD register */
+    PAGE = 2 << 20,       /* a huge page */
+    LARGE = 4 * PAGE,     /* what is worth them */
+};
 
 static atomic_long live;
+
+/* Large blocks ask for huge pages: transforms write to hundreds of places 50 KB apart, and each would miss the tables of small pages (a convolution
+ * 96 > 96 on 32 x 32 maps, batch 64: 5 % faster). */
+static void *allocate(size_t bytes)
+{
+    if (bytes < LARGE)
+        return aligned_alloc(ALIGNMENT, bytes);
+    void *block = aligned_alloc(PAGE, (bytes + PAGE - 1) / PAGE * PAGE);
+#ifdef MADV_HUGEPAGE
+    if (block)
+        (void)madvise(block, bytes, MADV_HUGEPAGE); /* a wish: small pages do too */
+#endif
+    return block;
+}
 
 hs_status hs_calloc(size_t count, size_t size, const char *what, void *out)
 {
@@ -20,7 +39,7 @@ hs_status hs_calloc(size_t count, size_t size, const char *what, void *out)
         return hs_fail(HS_EINTERNAL, "%s: %zu elements of %zu bytes are more than this machine can address", what, count, size);
     size_t bytes = count * size;
     size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; /* aligned_alloc asks for a multiple */
-    void *block = aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
+    void *block = allocate(rounded ? rounded : ALIGNMENT);
     if (!block)
         return hs_fail(HS_EINTERNAL, "%s: no memory for %zu bytes; try a smaller batch or network, or fewer ranks per machine", what, bytes);
     memset(block, 0, rounded ? rounded : ALIGNMENT);

@@ -1,48 +1,18 @@
 /* conv_bins.c - the products at every frequency, filter spectra made as they are needed.
  *
- * Forward and the gradient of x: a task is one column v of the half spectrum and one panel of out-channels. It makes the column's planes G once
- * (2k planes, in L2), then for every pair +-u the three real factors of Karatsuba's product, which are used at once. Nothing of the filters'
- * spectra is ever stored, and results do not depend on which thread takes a task.
- * Gradient of the filters: a task is a block of the filter matrix, and walks over all frequencies with its k*k accumulators in L2; the sums of a
- * coefficient are formed in one order whatever the threads or the blocks. */
+ * Forward and the gradient of x: a task is one column v of the half spectrum and a group of panels of out-channels. It makes the column's planes G
+ * once (2k planes, in L2), then for every pair +-u, panel by panel, the three real factors of Karatsuba's product, which are used at once. Nothing of
+ * the filters' spectra is ever stored.
+ * Gradient of the filters: a task is a block of the filter matrix, and walks over all frequencies with its accumulators in L2.
+ * Groups and blocks are as large as L2 allows, because each of them reads the spectra again: 192 x 192 channels in panels of 48 one by one read
+ * x four times, at 14 to 25 GB/s a core against 170 GF/s of products. Sums are formed in one order whatever the groups, blocks or threads. */
 #include "conv.h"
 
 #include <omp.h>
 #include <stdatomic.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 96 }; /* of the filter matrix in one task of the gradient: 96 x 48 x 9 accumulators are 166 KB, x 25 460 KB */
-
-static size_t forward_floats(const hs_conv *conv, int k)
-{
-    const hs_cpu_grid *g = &conv->fft.grid;
-    const size_t kp = (size_t)hs_cpu_pad(k), w = HS_CPU_PANEL;
-    return kp * w * (2 * (2 * (size_t)g->ry + 1) + 6) + (size_t)conv->d.capacity * kp;
-}
-
-static size_t backward_floats(const hs_conv *conv)
-{
-    const hs_cpu_grid *g = &conv->fft.grid;
-    const size_t w = HS_CPU_PANEL, h = BLOCK_ROWS;
-    return h * w * (2 * (2 * (size_t)g->ry + 1) + 6 + (size_t)g->taps) + (size_t)conv->d.capacity * (2 * w + h);
-}
-
-size_t hs_cpu_bins_thread_bytes(const hs_conv *conv)
-{
-    const size_t a = forward_floats(conv, conv->d.ci), b = forward_floats(conv, conv->d.co), c = backward_floats(conv);
-    const size_t most = a > b ? a : b;
-    return hs_cpu_line((most > c ? most : c) * sizeof(float));
-}
-
-static float *thread_scratch(const hs_cpu_bins *b)
-{
-    return (float *)((char *)b->scratch + b->conv->fft.thread_bytes * (size_t)omp_get_thread_num());
-}
-
-static hs_cpu_filter filter_of(const hs_cpu_grid *g, int v, int width)
-{
-    return (hs_cpu_filter){g->ry, g->rx, width, g->cos_x + (ptrdiff_t)v * g->rx, g->sin_x + (ptrdiff_t)v * g->rx};
-}
+enum { TASKS = 8 }; /* at least, per thread, so that the last ones end together */
 
 /* Whether bin -u of this column is stored beside u. */
 static bool has_mirror(const hs_cpu_grid *g, bool self, int u)
@@ -50,131 +20,317 @@ static bool has_mirror(const hs_cpu_grid *g, bool self, int u)
     return !self && u > 0 && 2 * u < g->ph;
 }
 
+static hs_cpu_filter filter_of(const hs_cpu_grid *g, int v, int width)
+{
+    return (hs_cpu_filter){g->ry, g->rx, width, g->cos_x + (ptrdiff_t)v * g->rx, g->sin_x + (ptrdiff_t)v * g->rx};
+}
+
+/* Planes of G per coefficient: centre, even and odd rows, re and im. */
+static size_t column_planes(const hs_cpu_grid *g)
+{
+    return 2 * (2 * (size_t)g->ry + 1);
+}
+
+static float *thread_scratch(const hs_cpu_bins *b)
+{
+    return (float *)((char *)b->scratch + b->conv->fft.thread_bytes * (size_t)omp_get_thread_num());
+}
+
+/* Panels [first, last) of group INDEX of COUNT, and their channels. */
+typedef struct group {
+    int first, last, channel, channels;
+} group;
+
+static group group_of(int cp, int index, int count)
+{
+    const int panels = hs_cpu_panels(cp);
+    group g = {.first = panels * index / count, .last = panels * (index + 1) / count};
+    int last = 0, width = 0;
+    hs_cpu_panel(cp, g.first, &g.channel, &width);
+    hs_cpu_panel(cp, g.last - 1, &last, &width);
+    g.channels = last + width - g.channel;
+    return g;
+}
+
+static int widest_group(int cp, int count)
+{
+    int most = 0;
+    for (int i = 0; i < count; i++) {
+        const int channels = group_of(cp, i, count).channels;
+        most = channels > most ? channels : most;
+    }
+    return most;
+}
+
 /* ---- y = W x --------------------------------------------------------------------------------------------------------------------------- */
 
-static void multiply_bin(const hs_cpu_bins *b, ptrdiff_t bin, ptrdiff_t next, int first, int width, const float *w, float *xs)
+/* Groups of the CP columns of y: as few as keep G of one within two fifths of L2, but work for all threads. */
+static int multiply_groups(const hs_conv *conv, int k, int cp)
+{
+    const hs_cpu_grid *g = &conv->fft.grid;
+    const int panels = hs_cpu_panels(cp);
+    const size_t each = (size_t)k * column_planes(g) * sizeof(float), budget = conv->device->l2_bytes / 5 * 2;
+    int count = 1;
+    while (count < panels && each * (size_t)widest_group(cp, count) > budget)
+        count++;
+    while (conv->threads > 1 && count < panels && (g->pw / 2 + 1) * count < TASKS * conv->threads)
+        count++;
+    return count;
+}
+
+static size_t multiply_floats(const hs_conv *conv, int k, int cp)
+{
+    const size_t kp = (size_t)hs_cpu_pad(k), width = (size_t)widest_group(cp, multiply_groups(conv, k, cp));
+    return kp * (width * column_planes(&conv->fft.grid) + 6 * HS_CPU_PANEL) + 2 * (size_t)conv->d.capacity * kp;
+}
+
+/* One column of frequencies and one group of panels, and the memory of the thread that does it. */
+typedef struct column {
+    const hs_cpu_bins *b;
+    group panels;
+    int v, bin;                     /* first bin of the column */
+    bool self;                      /* it is its own mirror */
+    float *g, *plus, *minus, *xs[2]; /* [group][k][2ry+1][2][width]; [3][k][width] of u and of -u; xr + xi of both */
+} column;
+
+/* Bins u and -u of the column; returns how many they are. */
+static int bins_of(const column *c, int u, ptrdiff_t at[2])
+{
+    const hs_cpu_grid *grid = &c->b->conv->fft.grid;
+    at[0] = c->bin + u;
+    at[1] = c->bin + grid->ph - u;
+    return has_mirror(grid, c->self, u) ? 2 : 1;
+}
+
+/* The panel of WIDTH columns from FIRST at one bin; part PART of PARTS of bin NEXT is fetched meanwhile. */
+static void multiply_bin(const hs_cpu_bins *b, ptrdiff_t bin, const float *xs, int first, int width, const float *w, ptrdiff_t next, int part, int parts)
 {
     const ptrdiff_t plane = (ptrdiff_t)b->k * width;
-    const int kp = hs_cpu_pad(b->k);
     const float *x = b->x.at + bin * b->x.bin;
-    b->conv->kernels->sums(b->n, kp, x, b->x.sample, x + b->x.im, b->x.sample, xs, NULL, kp);
-    const hs_cpu_bin one = {.rows = b->n, .k = b->k, .width = width, .x = x, .xs = xs, .x_row = b->x.sample, .x_im = b->x.im, .xs_row = kp,
-                            .w1 = w, .w2 = w + plane, .w3 = w + 2 * plane,
+    const size_t share = (size_t)b->n * (size_t)b->x.sample / (size_t)parts;
+    const hs_cpu_bin one = {.rows = b->n, .k = b->k, .width = width, .x = x, .xs = xs, .x_row = b->x.sample, .x_im = b->x.im,
+                            .xs_row = hs_cpu_pad(b->k), .w1 = w, .w2 = w + plane, .w3 = w + 2 * plane,
                             .y = b->y.at + bin * b->y.bin + first, .y_row = b->y.sample, .y_im = b->y.im, .stream = b->stream,
-                            .next = {b->x.at + next * b->x.bin, (size_t)b->n * (size_t)b->x.sample}};
+                            .next = {b->x.at + next * b->x.bin + share * (size_t)part, share}};
     b->conv->kernels->bin(&one);
 }
 
-static void multiply_task(const hs_cpu_bins *b, int v, int first, int width, const float *planes)
+static void multiply_pair(const column *c, int u)
+{
+    const hs_cpu_bins *b = c->b;
+    const hs_cpu_grid *grid = &b->conv->fft.grid;
+    const hs_cpu_kernels *k = b->conv->kernels;
+    const int parts = c->panels.last - c->panels.first, kp = hs_cpu_pad(b->k);
+    ptrdiff_t at[2], next[2];
+    const int count = bins_of(c, u, at);
+    if (bins_of(c, u < grid->ph / 2 ? u + 1 : u, next) == 1)
+        next[1] = next[0];
+    for (int i = 0; i < count; i++) {
+        const float *x = b->x.at + at[i] * b->x.bin;
+        k->sums(b->n, kp, x, b->x.sample, x + b->x.im, b->x.sample, c->xs[i], NULL, kp);
+    }
+    const float *g = c->g;
+    for (int p = 0; p < parts; p++) {
+        int first, width;
+        hs_cpu_panel(b->cp, c->panels.first + p, &first, &width);
+        const hs_cpu_filter f = filter_of(grid, c->v, width);
+        k->filter_bin(&f, b->k, g, grid->cos_y + u * grid->ry, grid->sin_y + u * grid->ry, c->plus, count == 2 ? c->minus : NULL);
+        for (int i = 0; i < count; i++)
+            multiply_bin(b, at[i], c->xs[i], first, width, i ? c->minus : c->plus, next[i], p, parts);
+        g += (size_t)b->k * column_planes(grid) * (size_t)width;
+    }
+}
+
+static void multiply_column(const hs_cpu_bins *b, int v, group panels, const float *planes)
 {
     const hs_cpu_grid *grid = &b->conv->fft.grid;
-    const hs_cpu_filter f = filter_of(grid, v, width);
-    const ptrdiff_t spectrum = 3 * (ptrdiff_t)b->k * width;
-    float *g = thread_scratch(b), *plus = g + (ptrdiff_t)b->k * (2 * grid->ry + 1) * 2 * width, *minus = plus + spectrum, *xs = minus + spectrum;
-    bool self;
-    const int bin = hs_cpu_dft_column(b->conv->fft.dft_x, v, &self);
-    b->conv->kernels->filter_column(&f, b->k, planes, g);
-    for (int u = 0; u <= grid->ph / 2; u++) {
-        const bool pair = has_mirror(grid, self, u);
-        b->conv->kernels->filter_bin(&f, b->k, g, grid->cos_y + u * grid->ry, grid->sin_y + u * grid->ry, plus, pair ? minus : NULL);
-        const int mirror = bin + grid->ph - u, after = u < grid->ph / 2 ? bin + u + 1 : bin;
-        multiply_bin(b, bin + u, pair ? mirror : after, first, width, plus, xs);
-        if (pair)
-            multiply_bin(b, mirror, after, first, width, minus, xs);
+    const size_t kp = (size_t)hs_cpu_pad(b->k), spectrum = 3 * kp * HS_CPU_PANEL;
+    column c = {.b = b, .panels = panels, .v = v};
+    c.bin = hs_cpu_dft_column(b->conv->fft.dft_x, v, &c.self);
+    c.plus = thread_scratch(b);
+    c.minus = c.plus + spectrum;
+    c.xs[0] = c.minus + spectrum;
+    c.xs[1] = c.xs[0] + (size_t)b->conv->d.capacity * kp;
+    c.g = c.xs[1] + (size_t)b->conv->d.capacity * kp;
+    float *g = c.g;
+    for (int p = panels.first; p < panels.last; p++) {
+        int first, width;
+        hs_cpu_panel(b->cp, p, &first, &width);
+        const hs_cpu_filter f = filter_of(grid, v, width);
+        b->conv->kernels->filter_column(&f, b->k, planes + (size_t)grid->taps * (size_t)first * (size_t)b->k, g);
+        g += (size_t)b->k * column_planes(grid) * (size_t)width;
     }
+    for (int u = 0; u <= grid->ph / 2; u++)
+        multiply_pair(&c, u);
     atomic_thread_fence(memory_order_seq_cst); /* stores past the cache are not ordered by themselves */
 }
 
 void hs_cpu_bins_multiply(const hs_cpu_bins *b, const float *planes)
 {
-    const hs_cpu_grid *grid = &b->conv->fft.grid;
-    const int panels = hs_cpu_panels(b->cp), tasks = (grid->pw / 2 + 1) * panels;
+    const int groups = multiply_groups(b->conv, b->k, b->cp), tasks = (b->conv->fft.grid.pw / 2 + 1) * groups;
 #pragma omp parallel for num_threads(b->conv->threads) schedule(dynamic)
-    for (int task = 0; task < tasks; task++) {
-        int first, width;
-        hs_cpu_panel(b->cp, task % panels, &first, &width);
-        multiply_task(b, task / panels, first, width, planes + (size_t)grid->taps * (size_t)first * b->k);
-    }
+    for (int task = 0; task < tasks; task++)
+        multiply_column(b, task / groups, group_of(b->cp, task % groups, groups), planes);
 }
 
 /* ---- filter gradient --------------------------------------------------------------------------------------------------------------------- */
 
-/* Block of the filter matrix and its thread's memory. */
-typedef struct block {
-    int ci, m, mw, co, width; /* M in-channels from CI, padded to MW; WIDTH out-channels from CO */
-    float *planes, *g, *plus, *minus, *xs, *sum, *diff;
-} block;
+/* How the filter matrix is cut: rows of HEIGHT in-channels, groups of panels of out-channels. */
+typedef struct cut {
+    int height, rows, groups;
+} cut;
 
-static void correlate_bin(const hs_cpu_bins *b, const block *k, ptrdiff_t bin, ptrdiff_t next, float *products)
+/* Every group of columns reads all of x, every row all of dy: the cheapest cut of which G and the products of two bins fill no more than half of
+ * L2, and that gives all threads work to the end. */
+static cut cut_of(const hs_conv *conv)
 {
-    const hs_cpu_kernels *kernels = b->conv->kernels;
-    const float *x = b->x.at + bin * b->x.bin + k->ci, *d = b->y.at + bin * b->y.bin + k->co;
-    kernels->sums(b->n, k->mw, x, b->x.sample, x + b->x.im, b->x.sample, k->xs, NULL, k->mw);
-    kernels->sums(b->n, k->width, d, b->y.sample, d + b->y.im, b->y.sample, k->sum, k->diff, k->width);
-    const hs_cpu_bin_adjoint one = {.rows = b->n, .m = k->m, .width = k->width, .x = x, .xs = k->xs, .x_row = b->x.sample, .x_im = b->x.im,
-                                    .xs_row = k->mw, .d = d, .sum = k->sum, .diff = k->diff, .d_row = b->y.sample, .d_im = b->y.im,
-                                    .products = products, .ahead_x = x + (next - bin) * b->x.bin,
-                                    .ahead_d = d + (next - bin) * b->y.bin, .ahead_width = k->mw};
-    kernels->bin_adjoint(&one);
+    const hs_cpu_conv_fft *f = &conv->fft;
+    const size_t each = (column_planes(&f->grid) + 6) * sizeof(float), budget = conv->device->l2_bytes / 2;
+    const int panels = hs_cpu_panels(f->cop);
+    cut best = {HS_CPU_PAD, f->cip / HS_CPU_PAD, panels};
+    size_t least = SIZE_MAX;
+    for (int groups = 1; groups <= panels; groups++)
+        for (int height = HS_CPU_PAD; height <= f->cip; height += HS_CPU_PAD) {
+            const int rows = (f->cip + height - 1) / height, tasks = rows * groups;
+            const size_t traffic = (size_t)groups * (size_t)f->cip + (size_t)rows * (size_t)f->cop;
+            const bool busy = conv->threads == 1 || tasks >= 4 * conv->threads || (tasks % conv->threads == 0 && f->cip % height == 0);
+            if (traffic < least && busy && each * (size_t)height * (size_t)widest_group(f->cop, groups) <= budget) {
+                least = traffic;
+                best = (cut){height, rows, groups};
+            }
+        }
+    return best;
 }
 
-static void correlate_column(const hs_cpu_bins *b, const block *k, int v)
+static size_t correlate_floats(const hs_conv *conv)
 {
-    const hs_cpu_grid *grid = &b->conv->fft.grid;
-    const hs_cpu_filter f = filter_of(grid, v, k->width);
+    const cut k = cut_of(conv);
+    const size_t height = (size_t)k.height, width = (size_t)widest_group(conv->fft.cop, k.groups);
+    return height * width * ((size_t)conv->fft.grid.taps + column_planes(&conv->fft.grid) + 6) + (size_t)conv->d.capacity * (height + 2 * width);
+}
+
+size_t hs_cpu_bins_thread_bytes(const hs_conv *conv)
+{
+    const size_t floats[] = {multiply_floats(conv, conv->d.ci, conv->fft.cop), multiply_floats(conv, conv->d.co, conv->fft.cip), correlate_floats(conv)};
+    size_t most = 0;
+    for (int i = 0; i < 3; i++)
+        most = floats[i] > most ? floats[i] : most;
+    return hs_cpu_line(most * sizeof(float));
+}
+
+/* Block of the filter matrix and its thread's memory, panel after panel. */
+typedef struct block {
+    const hs_cpu_bins *b;
+    int ci, m, mw; /* M in-channels from CI, padded to MW */
+    group panels;
+    float *planes, *g, *products[2]; /* [group][m][taps][width]; [m][2ry+1][2][width]; [3][m][width] of u and -u */
+    float *xs, *sum, *diff;          /* [n][mw]; [n][channels of the group] */
+} block;
+
+static void correlate_bin(const block *k, ptrdiff_t bin, ptrdiff_t next, float *products)
+{
+    const hs_cpu_bins *b = k->b;
+    const hs_cpu_kernels *kernels = b->conv->kernels;
+    const int wide = k->panels.channels;
+    const float *x = b->x.at + bin * b->x.bin + k->ci, *d = b->y.at + bin * b->y.bin + k->panels.channel;
+    kernels->sums(b->n, k->mw, x, b->x.sample, x + b->x.im, b->x.sample, k->xs, NULL, k->mw);
+    kernels->sums(b->n, wide, d, b->y.sample, d + b->y.im, b->y.sample, k->sum, k->diff, wide);
+    for (int p = k->panels.first; p < k->panels.last; p++) {
+        int first, width;
+        hs_cpu_panel(b->cp, p, &first, &width);
+        const int at = first - k->panels.channel;
+        const hs_cpu_bin_adjoint one = {.rows = b->n, .m = k->m, .width = width, .x = x, .xs = k->xs, .x_row = b->x.sample, .x_im = b->x.im,
+                                        .xs_row = k->mw, .d = d + at, .sum = k->sum + at, .diff = k->diff + at, .d_row = b->y.sample, .d_im = b->y.im,
+                                        .sum_row = wide, .products = products, .ahead_x = x + (next - bin) * b->x.bin,
+                                        .ahead_d = d + at + (next - bin) * b->y.bin, .ahead_width = p == k->panels.first ? k->mw : 0};
+        kernels->bin_adjoint(&one);
+        products += 3 * (ptrdiff_t)k->m * width;
+    }
+}
+
+/* The products of u, and of -u if COUNT is 2, into G of all panels. */
+static void fold_products(const block *k, int v, int u, int count)
+{
+    const hs_cpu_grid *grid = &k->b->conv->fft.grid;
+    const float *plus = k->products[0], *minus = k->products[1];
+    float *g = k->g;
+    for (int p = k->panels.first; p < k->panels.last; p++) {
+        int first, width;
+        hs_cpu_panel(k->b->cp, p, &first, &width);
+        const hs_cpu_filter f = filter_of(grid, v, width);
+        k->b->conv->kernels->filter_bin_adjoint(&f, k->m, plus, count == 2 ? minus : NULL, grid->cos_y + u * grid->ry, grid->sin_y + u * grid->ry, g);
+        const size_t size = (size_t)k->m * (size_t)width;
+        plus += 3 * size, minus += 3 * size;
+        g += column_planes(grid) * size;
+    }
+}
+
+/* G of all panels into their planes. */
+static void fold_column(const block *k, int v)
+{
+    const hs_cpu_grid *grid = &k->b->conv->fft.grid;
+    const float *g = k->g;
+    float *planes = k->planes;
+    for (int p = k->panels.first; p < k->panels.last; p++) {
+        int first, width;
+        hs_cpu_panel(k->b->cp, p, &first, &width);
+        const hs_cpu_filter f = filter_of(grid, v, width);
+        k->b->conv->kernels->filter_column_adjoint(&f, k->m, g, planes);
+        const size_t size = (size_t)k->m * (size_t)width;
+        g += column_planes(grid) * size;
+        planes += (size_t)grid->taps * size;
+    }
+}
+
+static void correlate_column(const block *k, int v)
+{
+    const hs_cpu_grid *grid = &k->b->conv->fft.grid;
     bool self;
-    const int bin = hs_cpu_dft_column(b->conv->fft.dft_x, v, &self);
-    memset(k->g, 0, (size_t)k->m * (size_t)(2 * grid->ry + 1) * 2 * (size_t)k->width * sizeof(float));
+    const int bin = hs_cpu_dft_column(k->b->conv->fft.dft_x, v, &self);
+    memset(k->g, 0, (size_t)k->m * column_planes(grid) * (size_t)k->panels.channels * sizeof(float));
     for (int u = 0; u <= grid->ph / 2; u++) {
         const bool pair = has_mirror(grid, self, u);
         const int mirror = bin + grid->ph - u, after = u < grid->ph / 2 ? bin + u + 1 : bin;
-        correlate_bin(b, k, bin + u, pair ? mirror : after, k->plus);
+        correlate_bin(k, bin + u, pair ? mirror : after, k->products[0]);
         if (pair)
-            correlate_bin(b, k, mirror, after, k->minus);
-        b->conv->kernels->filter_bin_adjoint(&f, k->m, k->plus, pair ? k->minus : NULL, grid->cos_y + u * grid->ry, grid->sin_y + u * grid->ry,
-                                             k->g);
+            correlate_bin(k, mirror, after, k->products[1]);
+        fold_products(k, v, u, pair ? 2 : 1);
     }
-    b->conv->kernels->filter_column_adjoint(&f, k->m, k->g, k->planes);
+    fold_column(k, v);
 }
 
-static void correlate_task(const hs_cpu_bins *b, block k, float *dtaps)
+static void correlate_block(block *k, float *dtaps)
 {
-    const hs_cpu_grid *grid = &b->conv->fft.grid;
-    const size_t size = (size_t)k.mw * (size_t)k.width, n = (size_t)b->conv->d.capacity;
-    k.planes = thread_scratch(b);
-    k.g = k.planes + size * (size_t)grid->taps;
-    k.plus = k.g + size * 2 * (2 * (size_t)grid->ry + 1);
-    k.minus = k.plus + 3 * size;
-    k.xs = k.minus + 3 * size;
-    k.sum = k.xs + n * (size_t)k.mw;
-    k.diff = k.sum + n * (size_t)k.width;
-    memset(k.planes, 0, size * (size_t)grid->taps * sizeof(float));
+    const hs_cpu_grid *grid = &k->b->conv->fft.grid;
+    const size_t size = (size_t)k->mw * (size_t)k->panels.channels, n = (size_t)k->b->conv->d.capacity;
+    k->planes = thread_scratch(k->b);
+    k->g = k->planes + size * (size_t)grid->taps;
+    k->products[0] = k->g + size * column_planes(grid);
+    k->products[1] = k->products[0] + 3 * size;
+    k->xs = k->products[1] + 3 * size;
+    k->sum = k->xs + n * (size_t)k->mw;
+    k->diff = k->sum + n * (size_t)k->panels.channels;
+    memset(k->planes, 0, size * (size_t)grid->taps * sizeof(float));
     for (int v = 0; v <= grid->pw / 2; v++)
-        correlate_column(b, &k, v);
-    hs_cpu_filter_taps(b->conv, k.ci, k.m, k.co, k.width, k.planes, dtaps);
-}
-
-/* Rows of a block: the more, the less often D is read; but the threads should all have work, to the end. */
-static int block_height(int cip, int columns, int threads)
-{
-    for (int height = BLOCK_ROWS; height > HS_CPU_PAD; height -= HS_CPU_PAD) {
-        const int tasks = (cip + height - 1) / height * columns;
-        if (cip % height == 0 && (tasks % threads == 0 || tasks >= 4 * threads))
-            return height;
+        correlate_column(k, v);
+    float *planes = k->planes;
+    for (int p = k->panels.first; p < k->panels.last; p++) {
+        int first, width;
+        hs_cpu_panel(k->b->cp, p, &first, &width);
+        hs_cpu_filter_taps(k->b->conv, k->ci, k->m, first, width, planes, dtaps);
+        planes += (size_t)grid->taps * (size_t)k->m * (size_t)width;
     }
-    return HS_CPU_PAD;
 }
 
 void hs_cpu_bins_correlate(const hs_cpu_bins *b, float *dtaps)
 {
-    const int cip = b->conv->fft.cip, columns = hs_cpu_panels(b->cp);
-    const int height = block_height(cip, columns, b->conv->threads), rows = (cip + height - 1) / height;
+    const int cip = b->conv->fft.cip;
+    const cut c = cut_of(b->conv);
 #pragma omp parallel for num_threads(b->conv->threads) schedule(dynamic)
-    for (int task = 0; task < rows * columns; task++) {
-        block k = {.ci = task / columns * height};
-        k.mw = cip - k.ci < height ? cip - k.ci : height;
+    for (int task = 0; task < c.rows * c.groups; task++) {
+        block k = {.b = b, .ci = task / c.groups * c.height, .panels = group_of(b->cp, task % c.groups, c.groups)};
+        k.mw = cip - k.ci < c.height ? cip - k.ci : c.height;
         k.m = b->k - k.ci < k.mw ? b->k - k.ci : k.mw;
-        hs_cpu_panel(b->cp, task % columns, &k.co, &k.width);
-        correlate_task(b, k, dtaps);
+        correlate_block(&k, dtaps);
     }
 }

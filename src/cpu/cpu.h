@@ -9,7 +9,8 @@
 typedef struct hs_cpu_device {
     hs_device base; /* first: an hs_device pointer is one to this */
     const hs_cpu_kernels *kernels;
-    float *pack; /* [threads][HS_CPU_PACK] */
+    float *pack;     /* [threads][HS_CPU_PACK] */
+    size_t l2_bytes; /* of a core */
 } hs_cpu_device;
 
 enum { HS_CPU_PACK = 128 * 1024 }; /* floats: 512 KB, of a core's 1 or 2 MB of L2 */

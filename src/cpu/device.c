@@ -29,6 +29,17 @@ static int default_threads(int local_size)
     return cores < 1 ? 1 : cores > MOST_THREADS ? MOST_THREADS : cores;
 }
 
+/* Of a core; 1 MB where the system does not say. */
+static size_t l2_bytes(void)
+{
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    if (bytes >= 1 << 18)
+        return (size_t)bytes;
+#endif
+    return (size_t)1 << 20;
+}
+
 /* HALFSPEC_KERNELS = avx512 | avx2 | plain takes kernels below the best: for tests, and to compare. */
 static hs_status choose_kernels(const hs_cpu_kernels **kernels)
 {
@@ -70,6 +81,7 @@ static hs_status open_device(const hs_backend *backend, const hs_device_options 
     const int threads = options->threads > 0 ? options->threads : default_threads(options->local_size);
     d->base = (hs_device){.backend = backend, .threads = threads > MOST_THREADS ? MOST_THREADS : threads, .ordinal = -1, .log = options->log};
     d->kernels = kernels;
+    d->l2_bytes = l2_bytes();
     const hs_status st = hs_calloc((size_t)HS_CPU_PACK * (size_t)d->base.threads, sizeof(float), "packing buffers", &d->pack);
     if (st != HS_OK) {
         hs_free(d);

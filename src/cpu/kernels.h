@@ -27,6 +27,21 @@ typedef struct hs_cpu_ahead {
     size_t floats;
 } hs_cpu_ahead;
 
+/* C [m][n] = A B (+ C if ADD), A(i,k) at a[i*ai + k*ak], B and C row-major; n a multiple of HS_CPU_PAD. Meanwhile ROWS rows of LINES lines,
+ * AHEAD_LD numbers apart, come into L2: once all through the product from AHEAD (a panel of B to come), or, with AHEAD NULL and LINES > 0, for each
+ * tile the same columns of the rows of A behind it. */
+typedef struct hs_cpu_dense {
+    int m, n, k;
+    const float *a, *b;
+    ptrdiff_t ai, ak, ldb;
+    float *c;
+    ptrdiff_t ldc;
+    bool add, stream; /* STREAM: C begins at whole lines and is stored past the cache */
+    const float *ahead;
+    ptrdiff_t ahead_ld;
+    int rows, lines;
+} hs_cpu_dense;
+
 /* One frequency of a convolution, one panel of its out-channels, as three real products (Karatsuba):
  *   t = (xr + xi) w1,  yr = t + xi w2,  yi = t + xr w3   with  w1 = wr, w2 = -(wr + wi), w3 = wi - wr
  * x [rows][xr: k | xi at x_im], xs = xr + xi [rows][k]; w1 w2 w3 [k][width]; y [rows][yr: width | yi at y_im]. */
@@ -45,8 +60,8 @@ typedef struct hs_cpu_bin_adjoint {
     int rows, m, width;
     const float *x, *xs; /* xr | xi at x_im; xs = xr + xi */
     ptrdiff_t x_row, x_im, xs_row;
-    const float *d, *sum, *diff; /* dr; dr + di, dr - di with rows of WIDTH */
-    ptrdiff_t d_row, d_im;
+    const float *d, *sum, *diff; /* dr; dr + di, dr - di */
+    ptrdiff_t d_row, d_im, sum_row;
     float *products;
     const float *ahead_x, *ahead_d; /* the same blocks of x (AHEAD_WIDTH columns) and d of the next bin, brought into L2 meanwhile */
     int ahead_width;
@@ -84,7 +99,8 @@ typedef struct hs_cpu_kernels {
     const char *name;
     const hs_cpu_codelet *codelets; /* ended by side 0; NULL: none */
 
-    /* C [m][n] = A B (+ C if ADD), A(i,k) at a[i*ai + k*ak], B and C row-major; n a multiple of HS_CPU_PAD. */
+    void (*dense)(const hs_cpu_dense *p);
+    /* The same in plain. */
     void (*product)(int m, int n, int k, const float *a, ptrdiff_t ai, ptrdiff_t ak, const float *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,
                     bool add);
     void (*bin)(const hs_cpu_bin *b);

@@ -223,6 +223,7 @@ static void filter_bin_adjoint(const hs_cpu_filter *f, int ci, const float *plus
 const hs_cpu_kernels HS_KERNELS = {
     .name = HS_KERNELS_NAME,
     .codelets = HS_CODELETS,
+    .dense = dense,
     .product = product,
     .bin = bin,
     .bin_adjoint = bin_adjoint,

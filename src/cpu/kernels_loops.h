@@ -36,13 +36,21 @@ static void adam(const hs_cpu_step *u, size_t count, float *p, const float *g, f
     }
 }
 
+/* Four sums side by side, over quarters of the range: one alone waits for its own additions (10 GB/s instead of the memory's 14). */
 static double dot(size_t count, const float *x, const float *y)
 {
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < count; i++)
-        sum += (double)x[i] * (double)y[i];
-    return sum;
+    const size_t q = count / 4;
+    double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+    for (size_t i = 0; i < q; i++) {
+        s0 += (double)x[i] * (double)y[i];
+        s1 += (double)x[q + i] * (double)y[q + i];
+        s2 += (double)x[2 * q + i] * (double)y[2 * q + i];
+        s3 += (double)x[3 * q + i] * (double)y[3 * q + i];
+    }
+    for (size_t i = 4 * q; i < count; i++)
+        s0 += (double)x[i] * (double)y[i];
+    return (s0 + s1) + (s2 + s3);
 }
 
 static double distance(size_t count, const float *x, const float *y)

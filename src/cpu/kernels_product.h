@@ -6,15 +6,38 @@
 
 enum { MOST_ROWS = MAX_MID > MAX_WIDE ? MAX_MID : MAX_WIDE };
 
-/* acc [R][NV] += A [R][k] B [k][NV vectors]. The arrays have constant sizes and every index is constant after unrolling: they are registers. */
+/* LEFT lines still to be fetched: COUNT in a row, then SKIP numbers further. */
+typedef struct walk {
+    const float *at;
+    int left, line, count;
+    ptrdiff_t skip;
+} walk;
+
+INLINE void walk_on(walk *w)
+{
+    if (w->left <= 0)
+        return;
+    __builtin_prefetch(w->at, 0, 2);
+    w->left--;
+    w->at += 16;
+    if (++w->line == w->count) {
+        w->line = 0;
+        w->at += w->skip;
+    }
+}
+
+/* acc [R][NV] += A [R][k] B [k][NV vectors]. The arrays have constant sizes and every index is constant after unrolling: they are registers.
+ * AHEAD_STEP and WALK are constants 0 where nothing is to be fetched: no code then. */
 INLINE void multiply(const int R, const int NV, vec acc[][TILE_WIDE], int k, const float *a, ptrdiff_t ai, ptrdiff_t ak, const float *b,
-                     ptrdiff_t ldb, const float *ahead, ptrdiff_t ahead_step)
+                     ptrdiff_t ldb, const float *ahead, ptrdiff_t ahead_step, walk *w)
 {
     for (int i = 0; i < k; i++, a += ak, b += ldb) {
-        if (ahead_step) { /* a constant 0 where nothing is to be fetched: no code then */
+        if (ahead_step) {
             __builtin_prefetch(ahead, 0, 2);
             ahead += ahead_step;
         }
+        if (w)
+            walk_on(w);
         vec row[TILE_WIDE];
 #pragma GCC unroll 4
         for (int v = 0; v < NV; v++)
@@ -47,23 +70,6 @@ INLINE void tile_store(const int R, const int NV, vec acc[][TILE_WIDE], float *c
             STORE(c + r * ldc + v * HS_LANES, acc[r][v]);
 }
 
-typedef struct matrix_product {
-    int k;
-    const float *a, *b;
-    ptrdiff_t ai, ak, ldb;
-    float *c;
-    ptrdiff_t ldc;
-    bool add;
-} matrix_product;
-
-INLINE void product_tile(const int R, const int NV, const matrix_product *p)
-{
-    vec acc[MOST_ROWS][TILE_WIDE];
-    tile_load(R, NV, acc, p->add ? p->c : NULL, p->ldc);
-    multiply(R, NV, acc, p->k, p->a, p->ai, p->ak, p->b, p->ldb, NULL, 0);
-    tile_store(R, NV, acc, p->c, p->ldc);
-}
-
 INLINE void tile_stream(const int R, const int NV, vec acc[][TILE_WIDE], float *c, ptrdiff_t ldc)
 {
 #pragma GCC unroll 16
@@ -81,6 +87,27 @@ INLINE void tile_put(const int R, const int NV, vec acc[][TILE_WIDE], float *c, 
         tile_store(R, NV, acc, c, ldc);
 }
 
+/* One tile; the walk is the tile's own. */
+typedef struct dense_tile_of {
+    const hs_cpu_dense *p;
+    const float *a, *b;
+    float *c;
+    walk ahead;
+} dense_tile_of;
+
+INLINE void dense_tile(const int R, const int NV, const dense_tile_of *t)
+{
+    const hs_cpu_dense *p = t->p;
+    vec acc[MOST_ROWS][TILE_WIDE];
+    walk w = t->ahead;
+    tile_load(R, NV, acc, p->add ? t->c : NULL, p->ldc);
+    if (w.left > 0)
+        multiply(R, NV, acc, p->k, t->a, p->ai, p->ak, t->b, p->ldb, NULL, 0, &w);
+    else
+        multiply(R, NV, acc, p->k, t->a, p->ai, p->ak, t->b, p->ldb, NULL, 0, NULL);
+    tile_put(R, NV, acc, t->c, p->ldc, p->stream);
+}
+
 /* next.floats is here what each of the three products fetches, a multiple of its k steps. */
 INLINE void bin_tile(const int R, const int NV, const hs_cpu_bin *b)
 {
@@ -88,12 +115,12 @@ INLINE void bin_tile(const int R, const int NV, const hs_cpu_bin *b)
     vec acc[MOST_ROWS][TILE_WIDE];
     const ptrdiff_t share = (ptrdiff_t)b->next.floats, step = share / b->k;
     tile_load(R, NV, acc, NULL, 0);
-    multiply(R, NV, acc, b->k, b->xs, b->xs_row, 1, b->w1, b->width, b->next.at, step);
+    multiply(R, NV, acc, b->k, b->xs, b->xs_row, 1, b->w1, b->width, b->next.at, step, NULL);
     tile_store(R, NV, acc, t, NV * HS_LANES);
-    multiply(R, NV, acc, b->k, b->x + b->x_im, b->x_row, 1, b->w2, b->width, b->next.at + share, step);
+    multiply(R, NV, acc, b->k, b->x + b->x_im, b->x_row, 1, b->w2, b->width, b->next.at + share, step, NULL);
     tile_put(R, NV, acc, b->y, b->y_row, b->stream);
     tile_load(R, NV, acc, t, NV * HS_LANES);
-    multiply(R, NV, acc, b->k, b->x, b->x_row, 1, b->w3, b->width, b->next.at + 2 * share, step);
+    multiply(R, NV, acc, b->k, b->x, b->x_row, 1, b->w3, b->width, b->next.at + 2 * share, step, NULL);
     tile_put(R, NV, acc, b->y + b->y_im, b->y_row, b->stream);
 }
 
@@ -101,13 +128,13 @@ INLINE void bin_adjoint_tile(const int R, const int NV, const hs_cpu_bin_adjoint
 {
     vec acc[MOST_ROWS][TILE_WIDE];
     tile_load(R, NV, acc, NULL, 0);
-    multiply(R, NV, acc, b->rows, b->xs, 1, b->xs_row, b->d, b->d_row, NULL, 0);
+    multiply(R, NV, acc, b->rows, b->xs, 1, b->xs_row, b->d, b->d_row, NULL, 0, NULL);
     tile_store(R, NV, acc, b->products, b->width);
     tile_load(R, NV, acc, NULL, 0);
-    multiply(R, NV, acc, b->rows, b->x + b->x_im, 1, b->x_row, b->diff, b->width, NULL, 0);
+    multiply(R, NV, acc, b->rows, b->x + b->x_im, 1, b->x_row, b->diff, b->sum_row, NULL, 0, NULL);
     tile_store(R, NV, acc, b->products + b->size, b->width);
     tile_load(R, NV, acc, NULL, 0);
-    multiply(R, NV, acc, b->rows, b->x, 1, b->x_row, b->sum, b->width, NULL, 0);
+    multiply(R, NV, acc, b->rows, b->x, 1, b->x_row, b->sum, b->sum_row, NULL, 0, NULL);
     tile_store(R, NV, acc, b->products + 2 * b->size, b->width);
 }
 
@@ -138,14 +165,14 @@ INLINE int tile_rows(int vectors)
     return vectors == TILE_WIDE ? MAX_WIDE : vectors == TILE_MID ? MAX_MID : MAX_ONE;
 }
 
-static __attribute__((noinline)) void product_rows(int rows, int vectors, const matrix_product *p)
+static __attribute__((noinline)) void dense_rows(int rows, int vectors, const dense_tile_of *p)
 {
     if (vectors == TILE_WIDE)
-        DISPATCH_WIDE(rows, product_tile, p)
+        DISPATCH_WIDE(rows, dense_tile, p)
     else if (vectors == TILE_MID)
-        DISPATCH_MID(rows, product_tile, p)
+        DISPATCH_MID(rows, dense_tile, p)
     else
-        DISPATCH_ONE(rows, product_tile, p)
+        DISPATCH_ONE(rows, dense_tile, p)
 }
 
 static __attribute__((noinline)) void bin_rows(int rows, int vectors, const hs_cpu_bin *b)
@@ -179,21 +206,45 @@ INLINE cut cut_rows(int m, int vectors)
     return (cut){tiles, tiles ? m / tiles : 0, tiles ? m % tiles : 0};
 }
 
+/* Lines that tile T of TILES fetches: its share of a panel to come, or the rows of A behind its own SIZE. */
+static walk walk_of(const hs_cpu_dense *p, int t, int tiles, int size, const float *a)
+{
+    walk w = {.count = p->lines, .skip = p->ahead_ld - 16 * (ptrdiff_t)p->lines};
+    if (p->ahead) {
+        const int first = p->rows * t / tiles, last = p->rows * (t + 1) / tiles;
+        w.at = p->ahead + first * p->ahead_ld;
+        w.left = (last - first) * p->lines;
+    } else {
+        w.at = a + size * p->ai;
+        w.left = t + 1 < tiles ? size * p->lines : 0;
+    }
+    return w;
+}
+
+static void dense(const hs_cpu_dense *p)
+{
+    for (int col = 0; col < p->n;) {
+        const int vectors = tile_vectors(p->n - col);
+        const cut rows = cut_rows(p->m, vectors);
+        dense_tile_of tile = {.p = p, .a = p->a, .b = p->b + col, .c = p->c + col};
+        for (int t = 0; t < rows.tiles; t++) {
+            const int size = rows.size + (t < rows.longer);
+            if (p->lines && col == 0)
+                tile.ahead = walk_of(p, t, rows.tiles, size, tile.a);
+            dense_rows(size, vectors, &tile);
+            tile.a += size * p->ai;
+            tile.c += size * p->ldc;
+        }
+        tile.ahead.left = 0;
+        col += vectors * HS_LANES;
+    }
+}
+
 static void product(int m, int n, int k, const float *a, ptrdiff_t ai, ptrdiff_t ak, const float *b, ptrdiff_t ldb, float *c, ptrdiff_t ldc,
                     bool add)
 {
-    for (int col = 0; col < n;) {
-        const int vectors = tile_vectors(n - col);
-        const cut rows = cut_rows(m, vectors);
-        matrix_product p = {k, a, b + col, ai, ak, ldb, c + col, ldc, add};
-        for (int t = 0; t < rows.tiles; t++) {
-            const int size = rows.size + (t < rows.longer);
-            product_rows(size, vectors, &p);
-            p.a += size * ai;
-            p.c += size * ldc;
-        }
-        col += vectors * HS_LANES;
-    }
+    const hs_cpu_dense p = {.m = m, .n = n, .k = k, .a = a, .b = b, .ai = ai, .ak = ak, .ldb = ldb, .c = c, .ldc = ldc, .add = add};
+    dense(&p);
 }
 
 /* What each product of each of the tiles fetches so that all of NEXT comes, in whole numbers a step of k. */
