@@ -14,5 +14,6 @@ const hs_backend hs_backend_cuda = {
     .norm = &hs_cuda_norm_ops,
     .loss = &hs_cuda_loss_ops,
     .optim = &hs_cuda_optim_ops,
+    .data = &hs_cuda_data_ops,
     .comm = hs_cuda_comm,
 };

@@ -42,6 +42,7 @@ extern const hs_norm_ops hs_cuda_norm_ops;
 extern const hs_loss_ops hs_cuda_loss_ops;
 extern const hs_optim_ops hs_cuda_optim_ops;
 extern const hs_backend hs_backend_cuda;
+extern const hs_data_ops hs_cuda_data_ops;
 
 static inline hs_cuda_device *hs_cuda_device_of(const hs_device *device)
 {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "hs_backend.h"
+#include "hs_data.h"
 
 enum { HS_CUDA_PARTIALS = 1 << 18 }; /* 2 MiB */
 
@@ -88,6 +89,21 @@ cudaError_t hs_cuda_pack_bins(cudaStream_t s, int n, int c, int grid_h, int grid
                               const float *spectrum, float *grid);
 cudaError_t hs_cuda_unpack_bins(cudaStream_t s, int n, int c, int grid_h, int grid_w, int bins, const int32_t *bin,
                                 const float *grid, float *spectrum);
+
+/* gather.cu: samples [first, first + n) of an epoch's order out of PIXELS [count][shape], in file units. MEAN, INVERSE [scales]. */
+typedef struct hs_cuda_batch {
+    int64_t count, epoch, first;
+    uint64_t seed;
+    hs_augment augment;
+    hs_shape shape;
+    float top;     /* the largest legal value, for jitter */
+    size_t scales; /* 0: nothing is normalised */
+    bool shuffle, augmented;
+} hs_cuda_batch;
+cudaError_t hs_cuda_gather_bytes(cudaStream_t s, hs_cuda_batch b, int n, const uint8_t *pixels, const int32_t *set_labels,
+                                 const float *mean, const float *inverse, float *x, int32_t *labels);
+cudaError_t hs_cuda_gather_floats(cudaStream_t s, hs_cuda_batch b, int n, const float *pixels, const int32_t *set_labels,
+                                  const float *mean, const float *inverse, float *x, int32_t *labels);
 
 /* im2col.cu: the geometry of one convolution. */
 typedef struct hs_cuda_taps {

@@ -1,8 +1,8 @@
 # cuda - the GPU. Host side in C, kernels in .cu files, which nvcc compiles here and the host's C++ compiler compiles for the tests (tests/cuda.mk).
 cuda_headers = cuda/comm_cuda.h cuda/hs_cuda.h cuda/kernels.h cuda/launch.h cuda/columns.h cuda/sums.h
-cuda_host = cuda/backend.c cuda/check.c cuda/comm.c cuda/comm_nccl.c cuda/comm_staged.c cuda/conv.c cuda/conv_direct.c cuda/conv_fft.c cuda/device.c cuda/element.c cuda/gemm.c cuda/memory.c \
+cuda_host = cuda/backend.c cuda/check.c cuda/comm.c cuda/comm_nccl.c cuda/comm_staged.c cuda/conv.c cuda/conv_direct.c cuda/conv_fft.c cuda/data.c cuda/device.c cuda/element.c cuda/gemm.c cuda/memory.c \
 	cuda/optim.c cuda/pool.c cuda/spool.c cuda/transform.c
-cuda_kernels = cuda/kernels.cu cuda/bias.cu cuda/dropout.cu cuda/element.cu cuda/embed.cu cuda/im2col.cu cuda/loss.cu cuda/modulus.cu cuda/norm.cu \
+cuda_kernels = cuda/kernels.cu cuda/bias.cu cuda/dropout.cu cuda/element.cu cuda/embed.cu cuda/gather.cu cuda/im2col.cu cuda/loss.cu cuda/modulus.cu cuda/norm.cu \
 	cuda/optim.cu cuda/pack.cu cuda/penalty.cu cuda/pool.cu cuda/probe.cu cuda/spool.cu cuda/sums.cu
 EXTRA_DIST += $(cuda_headers) $(cuda_host) $(cuda_kernels)
 
@@ -18,7 +18,7 @@ libhalfspec_la_LIBADD += libcudahost.la cuda/kernels.lo $(NCCL_LIBS) $(CUDA_LIBS
 # Where warnings are errors, a kernel that spills registers is one too.
 cuda_strict = $(HS_WERROR:-Werror=-Xptxas -warn-spills,-Werror)
 # libtool does not know nvcc, so its .lo file is written here: one object, position-independent, for both libraries.
-cuda/kernels.lo: $(cuda_kernels) $(cuda_headers) include/hs_backend.h include/hs_rng.h
+cuda/kernels.lo: $(cuda_kernels) $(cuda_headers) include/hs_backend.h include/hs_augment.h include/hs_data.h include/hs_rng.h
 	@$(MKDIR_P) cuda/.libs
 	$(AM_V_GEN)$(NVCC) $(NVCCFLAGS) $(cuda_strict) -std=c++17 -Xcompiler -fPIC,-fno-exceptions,-fno-threadsafe-statics -I$(top_srcdir)/include \
 		-I$(top_srcdir)/cuda -c $(srcdir)/cuda/kernels.cu -o cuda/.libs/kernels.o

@@ -255,6 +255,38 @@ typedef struct hs_optim_ops {
     hs_status (*axpy)(hs_stream *s, size_t count, double alpha, const void *x, void *y); /* y += alpha x */
 } hs_optim_ops;
 
+/* ---- data ------------------------------------------------------------------------------------------------------------------------------- */
+
+struct hs_augment;
+struct hs_scaling; /* hs_data.h */
+
+/* A data set and what hs_batcher makes of its samples; the numbers of a batch have equal bits whoever makes them. */
+typedef struct hs_feed_desc {
+    int64_t count;
+    hs_shape shape;
+    bool bytes;     /* samples are uint8 in file units, else floats */
+    int capacity;   /* most samples of one call */
+    bool shuffle;
+    uint64_t seed;
+    const struct hs_augment *augment; /* copied; NULL: none */
+    const struct hs_scaling *scaling; /* copied; NULL: none */
+    bool resident;  /* the whole set lies in device memory, else batches come from the host */
+} hs_feed_desc;
+typedef struct hs_feed hs_feed; /* backend's own */
+typedef struct hs_data_ops {
+    size_t (*bytes)(const hs_feed_desc *desc);  /* of device memory that plan takes */
+    size_t (*room)(hs_device *device);          /* bytes of device memory that are free now */
+    hs_status (*plan)(hs_device *device, const hs_feed_desc *desc, hs_feed **out);
+    void (*destroy)(hs_feed **feed);
+    /* Resident: samples [first, first + count) of the set, as hs_dataset_read gives them. Before the first step; allocates. */
+    hs_status (*load)(hs_stream *s, hs_feed *feed, int64_t first, int count, const float *pixels, const int32_t *labels);
+    /* Resident: what hs_batcher_get(epoch, first, n) gives, to X [n][h][w][c] and LABELS [n] in device memory. */
+    hs_status (*gather)(hs_stream *s, hs_feed *feed, int64_t epoch, int64_t first, int n, void *x, int32_t *labels);
+    /* Streamed: send a finished batch ahead, beside what the compute stream does; host memory is reusable on return. Then take it. */
+    hs_status (*stage)(hs_feed *feed, int n, const float *x, const int32_t *labels);
+    hs_status (*take)(hs_stream *s, hs_feed *feed, int n, void *x, int32_t *labels);
+} hs_data_ops;
+
 /* ---- the backend ------------------------------------------------------------------------------------------------------------------------ */
 
 struct hs_backend {
@@ -270,6 +302,7 @@ struct hs_backend {
     const hs_norm_ops *norm;
     const hs_loss_ops *loss;
     const hs_optim_ops *optim;
+    const hs_data_ops *data; /* optional (NULL: every batch is uploaded) */
     /* Optional (NULL: ranks sum host memory). COLLECTIVE: a communicator over HOST, which stays the caller's, whose start and wait sum memory of DEVICE
      * behind what STREAM holds; allreduce takes device and host memory. WANTED: the key `comm`, "auto", "mpi-staged" or "nccl". */
     hs_status (*comm)(hs_device *device, hs_stream *stream, struct hs_comm *host, const char *wanted, struct hs_comm **comm);

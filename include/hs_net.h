@@ -146,14 +146,17 @@ typedef struct hs_pass {
     const hs_net_hooks *hooks; /* may be NULL */
 } hs_pass;
 
-/* X [n][h][w][c] host floats, LABELS [n] host. forward leaves logits in device memory. */
+/* X [n][h][w][c] host floats, LABELS [n] host; NULL: they lie in the device memory below already. forward leaves logits in device memory. */
 hs_status hs_net_forward(hs_net *net, hs_stream *s, const hs_pass *pass, const float *x);
+void *hs_net_input_memory(hs_net *net);      /* [capacity][h][w][c] in the backend's real */
+int32_t *hs_net_labels_memory(hs_net *net);  /* [capacity] */
 const void *hs_net_logits(const hs_net *net); /* [n][classes], backend's real, valid until the next forward */
-/* Sums over this rank's samples. With training set, also dlogits = (softmax - onehot) / pass->global. */
+/* Sums over this rank's samples (NULL: not yet; hs_net_sums fetches them, and so waits for the device). With training set, also dlogits = (softmax - onehot) / pass->global. */
 typedef struct hs_loss_sums {
     double loss, hits1, hits5;
 } hs_loss_sums;
 hs_status hs_net_loss(hs_net *net, hs_stream *s, const hs_pass *pass, const int32_t *labels, hs_loss_sums *sums);
+hs_status hs_net_sums(hs_net *net, hs_stream *s, hs_loss_sums *sums);
 /* Gradients of all parameters into the gradient slab (overwritten). After forward and loss of the same pass. */
 hs_status hs_net_backward(hs_net *net, hs_stream *s, const hs_pass *pass);
 /* Cut-offs that frequency dropout drew in the last training pass, for the log: of each FD layer the first sample's. Returns how many. */

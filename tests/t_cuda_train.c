@@ -45,6 +45,8 @@ static void all_nets(hs_comm *comm, const char *scratch)
         (const char *const[]){"net=C4k3 R F4", "l2=1e-3", "l1.spectral=1e-3", "sobolev=1e-3", "optimizer=sgd", "lr=0.05", NULL});
     compare(comm, scratch, "host sums", 1e-5,
             (const char *const[]){"net=C4k3 BN R F4", comm->size > 1 ? "comm=mpi" : "comm=self", NULL});
+    compare(comm, scratch, "streamed", 1e-5,
+            (const char *const[]){"net=C4k3 R F4", "data.resident=0", "augment.shift=1", "augment.flip=yes", "batch=40", NULL});
     compare(comm, scratch, "reproducible", 1e-5, (const char *const[]){"net=C4k3 R F4", "reproducible=yes", NULL});
 }
 

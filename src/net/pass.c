@@ -48,13 +48,23 @@ static hs_status mark(const hs_pass *pass, int i, bool backward, void *data)
 hs_status hs_net_forward(hs_net *net, hs_stream *s, const hs_pass *pass, const float *x)
 {
     HS_TRY(check(net, pass));
-    if (pass->n > 0)
+    if (x && pass->n > 0)
         HS_TRY(net->backend->memory->from_float(s, (size_t)pass->n * hs_shape_count(net->in), x, net->step[0]->y));
     for (int i = 1; i < net->steps; i++) {
         HS_TRY(net->step[i]->kind->forward(net, net->step[i], s, pass));
         HS_TRY(mark(pass, i, false, net->step[i]->y));
     }
     return HS_OK;
+}
+
+void *hs_net_input_memory(hs_net *net)
+{
+    return net->step[0]->y;
+}
+
+int32_t *hs_net_labels_memory(hs_net *net)
+{
+    return net->labels;
 }
 
 const void *hs_net_logits(const hs_net *net)
@@ -64,15 +74,19 @@ const void *hs_net_logits(const hs_net *net)
 
 hs_status hs_net_loss(hs_net *net, hs_stream *s, const hs_pass *pass, const int32_t *labels, hs_loss_sums *sums)
 {
-    const hs_memory_ops *memory = net->backend->memory;
     hs_node *last = last_step(net);
-    double totals[3];
     HS_TRY(check(net, pass));
-    if (pass->n > 0)
-        HS_TRY(memory->upload(s, net->labels, labels, (size_t)pass->n * sizeof *labels));
+    if (labels && pass->n > 0)
+        HS_TRY(net->backend->memory->upload(s, net->labels, labels, (size_t)pass->n * sizeof *labels));
     HS_TRY(net->backend->loss->softmax(s, pass->n, net->classes, last->y, net->labels, 1.0 / (double)pass->global, pass->training ? last->dy : NULL,
                                        net->totals));
-    HS_TRY(memory->download(s, totals, net->totals, sizeof totals));
+    return sums ? hs_net_sums(net, s, sums) : HS_OK;
+}
+
+hs_status hs_net_sums(hs_net *net, hs_stream *s, hs_loss_sums *sums)
+{
+    double totals[3];
+    HS_TRY(net->backend->memory->download(s, totals, net->totals, sizeof totals));
     *sums = (hs_loss_sums){totals[0], totals[1], totals[2]};
     return HS_OK;
 }

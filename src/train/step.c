@@ -19,11 +19,9 @@ static hs_status on_ready(void *context, size_t offset, size_t count)
     const hs_world *w = &t->world;
     hs_mirror *g = &t->gradients;
     size_t real = (size_t)w->device->backend->real;
-    if (g->own && !hs_comm_sees_device(w->comm))
+    if (g->own && !hs_comm_sees_device(w->comm)) /* a sum on the device queues behind what the stream holds */
         HS_TRY(w->device->backend->memory->download(w->stream, (char *)g->host + offset * real, (char *)g->device + offset * real,
                                                     count * real));
-    else if (!w->device->backend->memory->host_visible)
-        HS_TRY(w->device->backend->device->stream_sync(w->stream));
     HS_TRY(hs_buckets_ready(t->buckets, offset, count));
     w->comm->ops->progress(w->comm);
     return HS_OK;
@@ -34,10 +32,10 @@ static hs_status on_sum(void *context, double *values, size_t count)
     hs_trainer *t = context;
     const hs_world *w = &t->world;
     const hs_memory_ops *memory = w->device->backend->memory;
-    if (memory->host_visible || hs_comm_sees_device(w->comm)) {
+    if (memory->host_visible)
         HS_TRY(w->device->backend->device->stream_sync(w->stream));
+    if (memory->host_visible || hs_comm_sees_device(w->comm))
         return hs_allreduce(w->comm, values, count, HS_COMM_F64, HS_SUM);
-    }
     if (count > t->sum_stage_count)
         return hs_fail(HS_EINTERNAL, "batch normalisation sums %zu numbers, planned for %zu", count, t->sum_stage_count);
     HS_TRY(memory->download(w->stream, t->sum_stage, values, count * sizeof(double)));
@@ -56,18 +54,6 @@ static void place_step(const hs_trainer *t, hs_step *s)
     s->n = (int)count;
 }
 
-static void hint_next(hs_trainer *t)
-{
-    if (t->state.step + 1 >= t->total_steps || t->shards)
-        return;
-    hs_batch_place next;
-    int64_t first, count;
-    hs_batch_at(t->state.step + 1, t->world.train->count, t->world.config->batch, &next);
-    hs_batch_share(next.global, t->world.comm->rank, t->world.comm->size, &first, &count);
-    if (count > 0)
-        hs_batcher_hint(t->world.feed, next.epoch, next.position + first, (int)count);
-}
-
 /* Data of this rank's share. A rank that cannot read goes on without samples, so that the others are not left in a sum; the scalars tell. */
 static hs_status fetch(hs_trainer *t, hs_step *s, const float **x, const int32_t **labels)
 {
@@ -75,18 +61,26 @@ static hs_status fetch(hs_trainer *t, hs_step *s, const float **x, const int32_t
     hs_watchdog_phase(&t->dog, "data", t->state.step, 1);
     double begin = hs_now();
     if (s->n > 0)
-        st = hs_batcher_get(t->world.feed, s->place.epoch, s->place.position + s->first, s->n, x, labels);
+        st = hs_intake_get(t, s->place.epoch, s->place.position + s->first, s->n, x, labels);
     if (st != HS_OK)
         s->n = 0;
-    else
-        hint_next(t);
+    else if (!t->intake.feed)
+        hs_intake_ahead(t, t->state.step + 1);
     t->times.data += hs_now() - begin;
     return st;
 }
 
+/* One rank that computes on its own device has nobody to sum with. */
+static bool alone(const hs_world *w)
+{
+    return strcmp(w->comm->ops->name, "self") == 0;
+}
+
+/* What is queued on a device runs while the host fetches the next batch; the loss is asked for last. */
 static hs_status compute(hs_trainer *t, hs_step *s, const hs_net_hooks *hooks, const float *x, const int32_t *labels, hs_loss_sums *sums)
 {
     hs_world *w = &t->world;
+    const bool own = t->gradients.own && !hs_comm_sees_device(w->comm) && !alone(w);
     s->pass = (hs_pass){.n = s->n,
                         .first = s->first,
                         .global = s->place.global,
@@ -99,16 +93,19 @@ static hs_status compute(hs_trainer *t, hs_step *s, const hs_net_hooks *hooks, c
     double begin = hs_now();
     hs_watchdog_phase(&t->dog, "forward", t->state.step, 1);
     HS_TRY(hs_net_forward(w->net, w->stream, &s->pass, x));
-    HS_TRY(hs_net_loss(w->net, w->stream, &s->pass, labels, sums));
+    HS_TRY(hs_net_loss(w->net, w->stream, &s->pass, labels, NULL));
     double middle = hs_now();
     hs_watchdog_phase(&t->dog, "backward", t->state.step, 1);
     HS_TRY(hs_buckets_begin(t->buckets));
     HS_TRY(hs_net_backward(w->net, w->stream, &s->pass));
+    if (t->intake.feed)
+        hs_intake_ahead(t, t->state.step + 1);
     double end = hs_now();
     hs_watchdog_phase(&t->dog, "communication", t->state.step, 1);
     HS_TRY(hs_buckets_finish(t->buckets));
-    if (t->gradients.own && !hs_comm_sees_device(w->comm))
+    if (own)
         HS_TRY(hs_mirror_push(w, &t->gradients));
+    HS_TRY(hs_net_sums(w->net, w->stream, sums));
     t->times.forward += middle - begin;
     t->times.backward += end - middle;
     t->times.communication += hs_now() - end;
@@ -188,7 +185,7 @@ hs_status hs_step_run(hs_trainer *t, hs_step *s)
     hs_loss_sums sums = {0};
     const float *x = NULL;
     const int32_t *labels = NULL;
-    hs_net_hooks hooks = {.context = t, .ready = on_ready, .sum = on_sum};
+    hs_net_hooks hooks = {.context = t, .ready = alone(&t->world) ? NULL : on_ready, .sum = on_sum};
     hs_status mine;
     place_step(t, s);
     if (t->shards) {

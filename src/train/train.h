@@ -163,8 +163,17 @@ typedef struct hs_history {
     double *coords, *spectrum, *taps, *gradient, *update, *momentum, *plane; /* scratch of the largest filter bank */
 } hs_history;
 
+/* How samples reach the device; all zero: each batch from the host. */
+typedef struct hs_intake {
+    hs_feed *feed;
+    bool resident;          /* the whole set is there */
+    int64_t epoch, first;   /* streamed: what was sent ahead, */
+    int staged;             /* -1: nothing */
+} hs_intake;
+
 typedef struct hs_trainer {
     hs_world world;
+    hs_intake intake;
     const hs_train_options *options;
     hs_optim_layer optim_layer[64];
     hs_optim_config optim_config;
@@ -211,6 +220,13 @@ typedef struct hs_step {
 } hs_step;
 /* step.c. COLLECTIVE. One optimizer step; allocates nothing. HS_ENONFINITE is diagnosed by the caller. */
 hs_status hs_step_run(hs_trainer *t, hs_step *step);
+
+/* intake.c. Behind hs_world_feeds; not collective. */
+hs_status hs_intake_make(hs_trainer *t);
+void hs_intake_close(hs_trainer *t);
+/* N samples from FIRST of EPOCH's order, for a pass: X and LABELS in host memory, or NULL where they lie on the device already. */
+hs_status hs_intake_get(hs_trainer *t, int64_t epoch, int64_t first, int n, const float **x, const int32_t **labels);
+void hs_intake_ahead(hs_trainer *t, int64_t step); /* while the device is busy: begin to fetch this rank's part of STEP */
 
 /* shards.c: reproducible = yes. */
 hs_status hs_shards_make(hs_trainer *t);

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 
 static const std::uintptr_t far_away = std::uintptr_t(1) << 55;
@@ -19,9 +20,13 @@ struct CUstream_st {
     std::deque<std::function<void()>> work;
     bool running = false;
 };
+/* One record of an event. Who waits, waits for the record that was the last when it was asked to. */
+struct mark {
+    CUstream_st *stream;
+    bool done;
+};
 struct CUevent_st {
-    CUstream_st *stream = nullptr;
-    bool done = true;
+    std::shared_ptr<mark> last;
 };
 
 static std::map<std::uintptr_t, std::size_t> blocks; /* by host address */
@@ -162,12 +167,13 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 
 /* ---- streams and events ------------------------------------------------------------------------------------------------- */
 
-static void drain(CUstream_st *stream)
+/* All work, or up to a record and no further. */
+static void drain(CUstream_st *stream, const mark *until = nullptr)
 {
     if (stream->running) /* waits for itself through an event: its earlier work is done already */
         return;
     stream->running = true;
-    while (!stream->work.empty()) {
+    while (!stream->work.empty() && !(until && until->done)) {
         std::function<void()> first = std::move(stream->work.front());
         stream->work.pop_front();
         first();
@@ -225,23 +231,23 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
-    event->stream = stream;
-    event->done = false;
-    return emulation::queue(stream, [event] { event->done = true; });
+    auto now = std::make_shared<mark>(mark{stream, false});
+    event->last = now;
+    return emulation::queue(stream, [now] { now->done = true; });
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned)
 {
-    return emulation::queue(stream, [event] {
-        if (!event->done)
-            drain(event->stream);
+    return emulation::queue(stream, [seen = event->last] {
+        if (seen && !seen->done)
+            drain(seen->stream, seen.get());
     });
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
-    if (!event->done)
-        drain(event->stream);
+    if (event->last && !event->last->done)
+        drain(event->last->stream, event->last.get());
     return cudaSuccess;
 }
 
