@@ -117,6 +117,7 @@ typedef struct hs_conv_ops {
     size_t (*saved_bytes)(const hs_conv *plan);   /* kept from forward to backward of one batch; 0: backward reads x */
     size_t (*scratch_bytes)(const hs_conv *plan); /* free between calls, shared by all layers */
     bool (*backward_reads_x)(const hs_conv *plan);
+    void (*grid)(const hs_conv *plan, int *h, int *w); /* optional: sides on which an FFT engine transforms */
     hs_status (*forward)(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *bias, void *y, void *saved,
                          void *scratch);
     /* dx (skipped if NULL), dtaps, dbias (skipped if NULL). x may be NULL where backward_reads_x is false. */
@@ -169,7 +170,7 @@ typedef struct hs_pool_ops {
 
 typedef struct hs_element_ops {
     hs_status (*relu_fwd)(hs_stream *s, size_t count, const void *x, void *y);                  /* in place allowed */
-    hs_status (*relu_bwd)(hs_stream *s, size_t count, const void *y, const void *dy, void *dx); /* from the OUTPUT; dx = dy allowed */
+    hs_status (*relu_bwd)(hs_stream *s, size_t count, const void *y, const void *dy, void *dx); /* from the OUTPUT; dx = dy allowed; NaN passes */
     hs_status (*tanh_fwd)(hs_stream *s, size_t count, const void *x, void *y);
     hs_status (*tanh_bwd)(hs_stream *s, size_t count, const void *y, const void *dy, void *dx); /* from the OUTPUT */
     hs_status (*add)(hs_stream *s, size_t count, const void *a, const void *b, void *y);        /* in place allowed */
@@ -231,6 +232,19 @@ typedef struct hs_groups {
     const double *weight;   /* [T], device memory: factor of the row (multiplicity, |k|^2p, ..) */
 } hs_groups;
 
+/* What changes from step to step, in device memory, where a recorded step finds it. */
+typedef struct hs_update_now {
+    double lr, correction1, correction2; /* the host's, before the step */
+    double grad_scale;                   /* judge's: clipping */
+    double go;                           /* judge's: 1, or 0 where the gradient is not finite: then nothing changes */
+} hs_update_now;
+/* A range of the slab, at most HS_PIECE_MOST numbers, with a rate (a factor) and an L2 penalty of its own. */
+enum { HS_PIECE_MOST = 4096 };
+typedef struct hs_piece {
+    size_t offset, count;
+    double rate, l2;
+} hs_piece;
+
 typedef enum hs_penalty_kind { HS_PENALTY_L2, HS_PENALTY_L1_SPLIT, HS_PENALTY_L1_MODULUS } hs_penalty_kind;
 
 typedef struct hs_optim_ops {
@@ -253,6 +267,20 @@ typedef struct hs_optim_ops {
     /* adds sum (x - y)^2 */
     hs_status (*distance_squares)(hs_stream *s, size_t count, const void *x, const void *y, double *value);
     hs_status (*axpy)(hs_stream *s, size_t count, double alpha, const void *x, void *y); /* y += alpha x */
+
+    /* An update that waits for nobody: optional, all of these or none. PIECE [pieces] and NOW in device memory.
+     * penalised_squares: g += l2 p (rounded as penalty_gradient rounds it), and VALUE += sum of g^2 of all pieces.
+     * judge: NOW's grad_scale and go from SQUARES, the sum over the whole slab: CLIP 0 = no clipping.
+     * The rest are sgd (v = NULL) or adam, adam_modulus and penalty_prox with NOW's numbers; they do nothing where go is 0. RATE: a factor;
+     * penalty_prox steps by LAMBDA times NOW's rate. */
+    hs_status (*penalised_squares)(hs_stream *s, const hs_piece *piece, int pieces, const void *p, void *g, double *value);
+    hs_status (*judge)(hs_stream *s, double clip, const double *squares, hs_update_now *now);
+    hs_status (*update_pieces)(hs_stream *s, const hs_update *u, const hs_update_now *now, const hs_piece *piece, int pieces, void *p,
+                               const void *g, void *m, void *v);
+    hs_status (*update_modulus)(hs_stream *s, const hs_update *u, const hs_update_now *now, double rate, const hs_groups *groups, size_t q,
+                                void *p, const void *g, void *m, void *v);
+    hs_status (*prox_now)(hs_stream *s, const hs_update_now *now, hs_penalty_kind kind, const hs_groups *groups, size_t q, double lambda,
+                          void *p, double *value);
 } hs_optim_ops;
 
 /* ---- data ------------------------------------------------------------------------------------------------------------------------------- */

@@ -102,6 +102,12 @@ static bool backward_reads_x(const hs_conv *plan)
     return !is_fft(plan) || !plan->fft.own_x;
 }
 
+static void grid(const hs_conv *plan, int *h, int *w)
+{
+    *h = plan->fft.grid.ph;
+    *w = plan->fft.grid.pw;
+}
+
 static hs_status forward(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *bias, void *y, void *saved,
                          void *scratch)
 {
@@ -133,6 +139,7 @@ const hs_conv_ops hs_cpu_conv_ops = {
     .saved_bytes = saved_bytes,
     .scratch_bytes = scratch_bytes,
     .backward_reads_x = backward_reads_x,
+    .grid = grid,
     .forward = forward,
     .backward = backward,
 };

@@ -227,12 +227,25 @@ static hs_status plan_synthesis(hs_net *net, hs_node *node)
     return hs_want_in_backward(net, node, taps, &st->dtaps);
 }
 
+static void engine_text(const conv_state *st, hs_node *node)
+{
+    int h = 0, w = 0;
+    const bool fft = node->engine == HS_ENGINE_FFT;
+    if (fft && st->ops->grid)
+        st->ops->grid(st->plan, &h, &w);
+    if (h)
+        snprintf(node->engine_text, sizeof node->engine_text, "fft %dx%d", h, w);
+    else
+        snprintf(node->engine_text, sizeof node->engine_text, "%s", fft ? "fft" : "direct");
+}
+
 static hs_status plan(hs_net *net, hs_node *node)
 {
     conv_state *st = node->state;
     hs_conv_desc desc = describe(net, node, node->from, node->to, node->engine);
     st->ops = net->backend->conv;
     HS_TRY(st->ops->plan(net->device, &desc, &st->plan));
+    engine_text(st, node);
     node->reads_x = st->ops->backward_reads_x(st->plan);
     HS_TRY(hs_want_saved(net, node, st->ops->saved_bytes(st->plan), &st->saved));
     hs_want_scratch(net, st->ops->scratch_bytes(st->plan));
@@ -256,11 +269,6 @@ static void release(hs_node *node)
     if (st->plan)
         st->ops->destroy(&st->plan);
     hs_free(st->host);
-}
-
-static void engine_text(const hs_node *node, char *text, size_t capacity)
-{
-    snprintf(text, capacity, "%s", node->engine == HS_ENGINE_FFT ? "fft" : "direct");
 }
 
 /* ---- steps --------------------------------------------------------------------------------------------------------------------------- */
@@ -297,6 +305,6 @@ const hs_layer_kind hs_layer_conv = {
     .args_bytes = sizeof(conv_args), .state_bytes = sizeof(conv_state),
     .reads_x = true,
     .parse = parse, .option = option, .shape = shape, .params = params, .flop = flop,
-    .choices = choices, .flags = flags, .plan = plan, .fill = fill, .release = release, .engine_text = engine_text,
+    .choices = choices, .flags = flags, .plan = plan, .fill = fill, .release = release,
     .forward = forward, .backward = backward,
 };

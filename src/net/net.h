@@ -50,7 +50,6 @@ struct hs_layer_kind {
     hs_status (*plan)(hs_net *net, hs_node *node);
     hs_status (*fill)(hs_net *net, hs_node *node, hs_stream *s);
     void (*release)(hs_node *node);
-    void (*engine_text)(const hs_node *node, char *text, size_t capacity);
 
     hs_status (*forward)(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass);
     /* Writes dx[i] where it is not NULL, and the gradients of its parameters. */

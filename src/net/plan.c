@@ -304,8 +304,6 @@ static void prepare_steps(hs_net *net)
         node->count = hs_plan_count(node->out, node->to);
         node->reads_x = node->kind->reads_x;
         node->reads_y = node->kind->reads_y;
-        if (node->kind->engine_text)
-            node->kind->engine_text(node, node->engine_text, sizeof node->engine_text);
     }
 }
 
