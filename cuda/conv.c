@@ -7,7 +7,7 @@
 static bool supports(const hs_device *device, const hs_conv_desc *d)
 {
     (void)device;
-    if (d->relu)
+    if (d->relu && d->out == HS_SPECTRUM)
         return false;
     const bool spectrum = d->in == HS_SPECTRUM || d->out == HS_SPECTRUM;
     if (d->engine == HS_ENGINE_FFT)
@@ -17,25 +17,10 @@ static bool supports(const hs_device *device, const hs_conv_desc *d)
 
 /* ---- cost: the greater of what is moved and what is computed, part by part ---------------------------------------------- */
 
-static double longest(const hs_cuda_device *d, double numbers, double flops, double rate)
-{
-    const double moving = 4 * numbers / d->bandwidth, computing = flops / rate;
-    return 5e-6 + (moving > computing ? moving : computing);
-}
-
-static double direct_seconds(const hs_cuda_device *d, const hs_conv_desc *c)
-{
-    const double rows = (double)c->capacity * c->oh * c->ow, k = (double)c->kh * c->kw * c->ci, passes = c->need_dx ? 3 : 2;
-    const double x = (double)c->capacity * c->h * c->w * c->ci;
-    /* windows are written and read once a pass */
-    return passes * (longest(d, rows * k + x, 0, d->plain) +
-                     longest(d, rows * (k + c->co) + k * c->co, 2 * rows * k * c->co, d->products));
-}
-
 /* A transform of an edge: packed, three passes of cuFFT at two moves each, unpacked. */
 static double edge_seconds(const hs_cuda_device *d, double n, double c, double plane, double grid)
 {
-    return longest(d, n * c * (plane + 9 * grid), 0, d->plain);
+    return hs_cuda_longest(d, n * c * (plane + 9 * grid), 0, d->plain);
 }
 
 static double fft_seconds(const hs_cuda_device *d, const hs_conv_desc *c)
@@ -44,8 +29,8 @@ static double fft_seconds(const hs_cuda_device *d, const hs_conv_desc *c)
     const int gh = zero ? hs_cuda_good_side(c->h + c->kh / 2) : c->h, gw = zero ? hs_cuda_good_side(c->w + c->kw / 2) : c->w;
     const double grid = (double)gh * gw, bins = hs_bins_count(gh, gw), n = c->capacity, pairs = (double)c->ci * c->co,
                  passes = c->need_dx ? 3 : 2;
-    const double product = longest(d, bins * (2 * n * (c->ci + c->co) + 4 * pairs), 8 * bins * n * pairs, d->products);
-    const double filter = longest(d, bins * 8 * pairs, 4 * bins * pairs * c->kh * c->kw, d->plain);
+    const double product = hs_cuda_longest(d, bins * (2 * n * (c->ci + c->co) + 4 * pairs), 8 * bins * n * pairs, d->products);
+    const double filter = hs_cuda_longest(d, bins * 8 * pairs, 4 * bins * pairs * c->kh * c->kw, d->plain);
     const double x = c->in == HS_SPACE ? edge_seconds(d, n, c->ci, (double)c->h * c->w, grid) * (c->need_dx ? 2 : 1) : 0;
     const double y = c->out == HS_SPACE ? edge_seconds(d, n, c->co, (double)c->oh * c->ow, grid) * 2 : 0;
     return passes * (product + filter) + x + y;
@@ -54,7 +39,7 @@ static double fft_seconds(const hs_cuda_device *d, const hs_conv_desc *c)
 static double cost(const hs_device *device, const hs_conv_desc *desc)
 {
     const hs_cuda_device *d = hs_cuda_device_of(device);
-    return desc->engine == HS_ENGINE_FFT ? fft_seconds(d, desc) : direct_seconds(d, desc);
+    return desc->engine == HS_ENGINE_FFT ? fft_seconds(d, desc) : hs_cuda_space_seconds(d, desc);
 }
 
 /* ---- plans -------------------------------------------------------------------------------------------------------------- */
@@ -69,6 +54,7 @@ static void destroy(hs_conv **plan)
     if (!*plan)
         return;
     hs_cuda_fft_destroy(*plan);
+    hs_cuda_space_destroy(*plan);
     hs_free(*plan);
     *plan = NULL;
 }
@@ -83,7 +69,7 @@ static hs_status plan(hs_device *device, const hs_conv_desc *desc, hs_conv **out
     conv->d = *desc;
     conv->device = device;
     conv->taps = desc->kh * desc->kw;
-    const hs_status st = is_fft(conv) ? hs_cuda_fft_plan(conv) : hs_cuda_direct_plan(conv);
+    const hs_status st = is_fft(conv) ? hs_cuda_fft_plan(conv) : hs_cuda_space_plan(conv);
     if (st != HS_OK)
         destroy(&conv);
     else
@@ -93,12 +79,12 @@ static hs_status plan(hs_device *device, const hs_conv_desc *desc, hs_conv **out
 
 static size_t saved_bytes(const hs_conv *plan)
 {
-    return is_fft(plan) ? hs_cuda_fft_saved(plan) : 0;
+    return is_fft(plan) ? hs_cuda_fft_saved(plan) : hs_cuda_space_saved(plan);
 }
 
 static size_t scratch_bytes(const hs_conv *plan)
 {
-    return is_fft(plan) ? hs_cuda_fft_scratch(plan) : hs_cuda_direct_scratch(plan);
+    return is_fft(plan) ? hs_cuda_fft_scratch(plan) : hs_cuda_space_scratch(plan);
 }
 
 static bool backward_reads_x(const hs_conv *plan)
@@ -112,7 +98,7 @@ static hs_status forward(hs_stream *s, hs_conv *plan, int n, const void *x, cons
     if (n == 0)
         return HS_OK;
     return is_fft(plan) ? hs_cuda_fft_forward(s, plan, n, x, taps, bias, y, saved, scratch)
-                        : hs_cuda_direct_forward(s, plan, n, x, taps, bias, y, scratch);
+                        : hs_cuda_space_forward(s, plan, n, x, taps, bias, y, saved, scratch);
 }
 
 static hs_status no_samples(hs_stream *s, const hs_conv *plan, void *dtaps, void *dbias)
@@ -128,7 +114,7 @@ static hs_status backward(hs_stream *s, hs_conv *plan, int n, const void *x, con
     if (n == 0)
         return no_samples(s, plan, dtaps, dbias);
     return is_fft(plan) ? hs_cuda_fft_backward(s, plan, n, x, taps, dy, dx, dtaps, dbias, saved, scratch)
-                        : hs_cuda_direct_backward(s, plan, n, x, taps, dy, dx, dtaps, dbias, scratch);
+                        : hs_cuda_space_backward(s, plan, n, x, taps, dy, dx, dtaps, dbias, saved, scratch);
 }
 
 const hs_conv_ops hs_cuda_conv_ops = {

@@ -76,6 +76,7 @@ void hs_cuda_fft_destroy(hs_conv *conv)
 typedef struct work {
     float *planar, *embedded; /* [2][bins][ci][co], [bins][2 ci][2 co] */
     float *x, *y;             /* spectra of edges in space: of dx, of y and dy */
+    float *masked;            /* dy behind a rectifier's mask */
     void *transform;
 } work;
 
@@ -92,12 +93,14 @@ static size_t lay_out(const hs_conv *conv, char *scratch, work *w)
     const size_t planar = hs_cuda_line(2 * pairs), embedded = hs_cuda_line(4 * pairs);
     const size_t x = f->in && d->need_dx ? hs_cuda_line(spectrum_bytes(conv, d->ci)) : 0,
                  y = f->out ? hs_cuda_line(spectrum_bytes(conv, d->co)) : 0;
+    const size_t masked = d->relu ? hs_cuda_line((size_t)d->capacity * d->oh * d->ow * d->co * sizeof(float)) : 0;
     const size_t in = f->in ? hs_cuda_transform_ops.scratch_bytes(f->in) : 0,
                  out = f->out ? hs_cuda_transform_ops.scratch_bytes(f->out) : 0;
+    char *behind = scratch + planar + embedded;
     if (w)
-        *w = (work){(void *)scratch, (void *)(scratch + planar), (void *)(scratch + planar + embedded),
-                    (void *)(scratch + planar + embedded + x), scratch + planar + embedded + x + y};
-    return planar + embedded + x + y + (in > out ? in : out);
+        *w = (work){(void *)scratch,      (void *)(scratch + planar),  (void *)behind,
+                    (void *)(behind + x), (void *)(behind + x + y), behind + x + y + masked};
+    return planar + embedded + x + y + masked + (in > out ? in : out);
 }
 
 size_t hs_cuda_fft_scratch(const hs_conv *conv)
@@ -105,10 +108,15 @@ size_t hs_cuda_fft_scratch(const hs_conv *conv)
     return lay_out(conv, NULL, NULL);
 }
 
-/* The spectrum of x, which the gradient of the taps needs again. */
+static size_t spectrum_saved(const hs_conv *conv)
+{
+    return conv->fft.in ? hs_cuda_line(spectrum_bytes(conv, conv->d.ci)) : 0;
+}
+
+/* The spectrum of x, which the gradient of the taps needs again, and a rectifier's mask. */
 size_t hs_cuda_fft_saved(const hs_conv *conv)
 {
-    return conv->fft.in ? spectrum_bytes(conv, conv->d.ci) : 0;
+    return spectrum_saved(conv) + hs_cuda_conv_mask(conv);
 }
 
 /* ---- products ----------------------------------------------------------------------------------------------------------- */
@@ -199,24 +207,19 @@ static hs_status taps_gradient(hs_stream *s, const hs_conv *conv, int n, const f
 /* ---- the calls ---------------------------------------------------------------------------------------------------------- */
 
 /* A constant in space is its value times sqrt(hw) at bin 0, which lies first in a spectrum [bin][n][2 co]. */
-static hs_status add_bias(hs_stream *s, const hs_conv *conv, int n, const float *bias, float *y)
+static hs_status add_bias_at_0(hs_stream *s, const hs_conv *conv, int n, const float *bias, float *y)
 {
     const hs_conv_desc *d = &conv->d;
-    const cudaError_t error =
-        d->out == HS_SPACE ? hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n * d->oh * d->ow, d->co, d->co, 1, bias, y)
-                           : hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n, d->co, 2 * d->co, sqrtf((float)(d->h * d->w)), bias, y);
-    return hs_cuda_check(error, "convolution");
+    return hs_cuda_check(
+        hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n, d->co, 2 * d->co, sqrtf((float)(d->h * d->w)), bias, y), "convolution");
 }
 
-static hs_status bias_gradient(hs_stream *s, const hs_conv *conv, int n, const float *dy, float *dbias)
+static hs_status bias_gradient_at_0(hs_stream *s, const hs_conv *conv, int n, const float *dy, float *dbias)
 {
     const hs_conv_desc *d = &conv->d;
-    double *partial = hs_cuda_partial(s);
-    const cudaError_t error =
-        d->out == HS_SPACE
-            ? hs_cuda_bias_grad(hs_cuda_raw(s), partial, (size_t)n * d->oh * d->ow, d->co, d->co, 1, dy, dbias)
-            : hs_cuda_bias_grad(hs_cuda_raw(s), partial, (size_t)n, d->co, 2 * d->co, sqrtf((float)(d->h * d->w)), dy, dbias);
-    return hs_cuda_check(error, "convolution");
+    return hs_cuda_check(hs_cuda_bias_grad(hs_cuda_raw(s), hs_cuda_partial(s), (size_t)n, d->co, 2 * d->co,
+                                           sqrtf((float)(d->h * d->w)), dy, dbias),
+                         "convolution");
 }
 
 hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
@@ -231,7 +234,9 @@ hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const fl
     HS_TRY(at_every_bin(s, conv, n, false, f->in ? saved : x, &w, f->out ? w.y : y));
     if (f->out)
         HS_TRY(hs_cuda_transform_ops.inverse(s, f->out, n, w.y, y, w.transform));
-    return conv->d.bias && bias ? add_bias(s, conv, n, bias, y) : HS_OK;
+    if (f->out)
+        return hs_cuda_conv_finish(s, conv, n, conv->d.bias ? bias : NULL, y, (uint8_t *)saved + spectrum_saved(conv));
+    return conv->d.bias && bias ? add_bias_at_0(s, conv, n, bias, y) : HS_OK;
 }
 
 hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
@@ -240,8 +245,10 @@ hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const f
     const hs_cuda_fft *f = &conv->fft;
     work w;
     lay_out(conv, scratch, &w);
-    if (dbias)
-        HS_TRY(bias_gradient(s, conv, n, dy, dbias));
+    if (f->out)
+        HS_TRY(hs_cuda_conv_begin(s, conv, n, (const uint8_t *)saved + spectrum_saved(conv), w.masked, &dy, dbias));
+    else if (dbias)
+        HS_TRY(bias_gradient_at_0(s, conv, n, dy, dbias));
     if (f->out)
         HS_TRY(hs_cuda_transform_ops.forward(s, f->out, n, dy, w.y, w.transform));
     const float *gradient = f->out ? w.y : dy;

@@ -36,14 +36,16 @@ static hs_status choose_precision(const char *name, hs_cuda_device *d)
     static const struct {
         const char *name;
         cublasComputeType_t compute;
-    } known[] = {{"fp32", CUBLAS_COMPUTE_32F},
-                 {"tf32", CUBLAS_COMPUTE_32F_FAST_TF32},
-                 {"bf16", CUBLAS_COMPUTE_32F_FAST_16BF},
-                 {"exact", CUBLAS_COMPUTE_32F_PEDANTIC}};
+        hs_cuda_math math;
+    } known[] = {{"fp32", CUBLAS_COMPUTE_32F, HS_CUDA_PLAIN},
+                 {"tf32", CUBLAS_COMPUTE_32F_FAST_TF32, HS_CUDA_TF32},
+                 {"bf16", CUBLAS_COMPUTE_32F_FAST_16BF, HS_CUDA_BF16},
+                 {"exact", CUBLAS_COMPUTE_32F_PEDANTIC, HS_CUDA_PLAIN}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(name ? name : "fp32", known[i].name) == 0) {
             d->precision = known[i].name;
             d->compute = known[i].compute;
+            d->math = known[i].math;
             return HS_OK;
         }
     return hs_fail(HS_EUNSUPPORTED, "precision = %s: device cuda has fp32, tf32, bf16 and exact; use device = ref for double",

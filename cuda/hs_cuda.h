@@ -15,6 +15,7 @@ typedef struct hs_cuda_device {
     int major, minor, processors;
     size_t memory;                     /* bytes */
     const char *precision;             /* "fp32", "tf32", "bf16", "exact" */
+    hs_cuda_math math;                 /* the same for our own products */
     cublasComputeType_t compute;       /* of products between activations and weights; transforms are always fp32 */
     double bandwidth, products, plain; /* for cost(): bytes/s, flop/s of products, flop/s without tensor cores */
     cudaStream_t setup;                /* of plans: tables go up, memory is cleared */
@@ -104,7 +105,7 @@ hs_status hs_cuda_transform_plan(hs_device *device, int capacity, int h, int w, 
 /* The smallest side >= N without prime factors beyond 7. */
 int hs_cuda_good_side(int n);
 
-/* ---- conv_direct.c, conv_fft.c ------------------------------------------------------------------------------------------ */
+/* ---- conv_space.c, conv_fft.c ------------------------------------------------------------------------------------------- */
 
 typedef struct hs_cuda_fft {
     int grid_h, grid_w, bins;
@@ -112,21 +113,55 @@ typedef struct hs_cuda_fft {
     float *phases;          /* [2][bins][taps]: cos and sin, the map from taps to filter spectra */
 } hs_cuda_fft;
 
+typedef struct hs_cuda_implicit {
+    hs_cuda_gather forward, back;
+    hs_cuda_place *x_place, *dy_place; /* device memory */
+    int span;
+} hs_cuda_implicit;
+
+/* A way to convolve in space. Forward gets BIAS and MASK (may be NULL) if it FINISHES, backward dy behind the mask. */
+typedef struct hs_cuda_way {
+    const char *name;
+    bool finishes;
+    bool (*offers)(const hs_cuda_device *device, const hs_conv_desc *desc);
+    double (*seconds)(const hs_cuda_device *device, const hs_conv_desc *desc); /* forward and backward, without bias and rectifier */
+    hs_status (*plan)(hs_conv *conv);
+    void (*destroy)(hs_conv *conv);
+    size_t (*scratch_bytes)(const hs_conv *conv);
+    hs_status (*forward)(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
+                         uint8_t *mask, void *scratch);
+    hs_status (*backward)(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
+                          float *dtaps, void *scratch);
+} hs_cuda_way;
+extern const hs_cuda_way hs_cuda_implicit_way, hs_cuda_windows_way;
+
 struct hs_conv {
     hs_conv_desc d;
     hs_device *device;
     int taps;
-    int chunk; /* direct: samples whose windows are in memory at a time */
+    const hs_cuda_way *way; /* in space */
+    hs_cuda_implicit implicit;
+    int chunk; /* windows: samples whose windows are in memory at a time */
     hs_cuda_taps geometry;
     hs_cuda_fft fft;
 };
 
-size_t hs_cuda_direct_scratch(const hs_conv *conv);
-hs_status hs_cuda_direct_plan(hs_conv *conv);
-hs_status hs_cuda_direct_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
-                                 float *y, float *scratch);
-hs_status hs_cuda_direct_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
-                                  float *dx, float *dtaps, float *dbias, float *scratch);
+/* The greater of moving NUMBERS and computing FLOPS, and a launch. */
+double hs_cuda_longest(const hs_cuda_device *d, double numbers, double flops, double rate);
+size_t hs_cuda_conv_mask(const hs_conv *conv); /* bytes; 0 without a rectifier */
+hs_status hs_cuda_conv_finish(hs_stream *s, const hs_conv *conv, int n, const float *bias, float *y, uint8_t *mask);
+hs_status hs_cuda_conv_begin(hs_stream *s, const hs_conv *conv, int n, const uint8_t *mask, float *dm, const float **dy,
+                             float *dbias);
+
+double hs_cuda_space_seconds(const hs_cuda_device *d, const hs_conv_desc *desc);
+hs_status hs_cuda_space_plan(hs_conv *conv);
+void hs_cuda_space_destroy(hs_conv *conv);
+size_t hs_cuda_space_saved(const hs_conv *conv);
+size_t hs_cuda_space_scratch(const hs_conv *conv);
+hs_status hs_cuda_space_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
+                                float *y, void *saved, void *scratch);
+hs_status hs_cuda_space_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
+                                 float *dx, float *dtaps, float *dbias, const void *saved, void *scratch);
 
 hs_status hs_cuda_fft_plan(hs_conv *conv);
 void hs_cuda_fft_destroy(hs_conv *conv);

@@ -15,4 +15,5 @@
 #include "pool.cu"
 #include "probe.cu"
 #include "spool.cu"
+#include "rectify.cu"
 #include "sums.cu"

@@ -120,4 +120,43 @@ cudaError_t hs_cuda_fold(cudaStream_t s, int bins, int ci, int co, const float *
 #ifdef __cplusplus
 }
 #endif
+/* conv_rows.cu, conv_taps.cu: convolution as implicit products. Rows are cells of planes side_h x side_w, scaled by SCALE; a place
+ * of the inner side moves a row's cell by (dy, dx) and takes a channel of a tensor [n][from_h][from_w][channels]: coordinates lie
+ * in 0 .. range-1 (or wrap once, dy and dx being 0 .. range-1) and must divide by DIVIDE. WIDE: channels come in fours, from memory
+ * aligned to them. PLACES is a multiple of 16, filled up with channel -1. */
+typedef struct hs_cuda_gather {
+    int side_h, side_w, scale, range_h, range_w, divide, from_h, from_w, channels, taps, places;
+    bool periodic, wide, transposed;
+} hs_cuda_gather;
+typedef struct __attribute__((aligned(16))) hs_cuda_place {
+    int channel, dy, dx, tap;
+} hs_cuda_place;
+typedef enum hs_cuda_math { HS_CUDA_PLAIN, HS_CUDA_TF32, HS_CUDA_BF16 } hs_cuda_math;
+
+/* Columns of a tile, 64 or 96: what leaves fewer empty. */
+static inline int hs_cuda_tile_width(int columns)
+{
+    return (columns + 95) / 96 * 96 <= (columns + 63) / 64 * 64 ? 96 : 64;
+}
+static inline int hs_cuda_padded(int columns)
+{
+    const int width = hs_cuda_tile_width(columns);
+    return (columns + width - 1) / width * width;
+}
+/* PACKED [places][padded(columns)] of taps [taps][ci][co], or of their transpose. */
+cudaError_t hs_cuda_pack_taps(cudaStream_t s, hs_cuda_gather g, int columns, const hs_cuda_place *place, const float *taps,
+                              float *packed);
+/* Y [n*side_h*side_w][columns] = gathered numbers times PACKED (+ BIAS, if there is one; rectified, with a mask, if that is). */
+cudaError_t hs_cuda_conv_rows(cudaStream_t s, hs_cuda_math math, hs_cuda_gather g, int n, int columns, const hs_cuda_place *place,
+                              const float *from, const float *packed, const float *bias, float *y, uint8_t *mask);
+/* DTAPS [taps][channels][columns] = gathered numbers^T times DY [rows][columns], sums of SPAN rows at a time (a multiple of 16) in
+ * PARTIAL [spans][taps][channels][columns]. */
+cudaError_t hs_cuda_conv_taps(cudaStream_t s, hs_cuda_math math, hs_cuda_gather g, int n, int span, int columns,
+                              const hs_cuda_place *place, const float *from, const float *dy, float *partial, float *dtaps);
+
+/* rectify.cu: maps [rows][cols] and masks of a bit a number, [rows][(cols + 7) / 8] bytes. Y = max(0, Y + BIAS), BIAS may be NULL;
+ * DM = DY where the mask says so, else 0, and DBIAS (may be NULL) the sums of its columns. */
+cudaError_t hs_cuda_rectify(cudaStream_t s, size_t rows, int cols, const float *bias, float *y, uint8_t *mask);
+cudaError_t hs_cuda_rectify_grad(cudaStream_t s, double *partial, size_t rows, int cols, const float *dy, const uint8_t *mask,
+                                 float *dm, float *dbias);
 #endif

@@ -49,6 +49,17 @@ void wait_block();                                      /* __syncthreads */
 std::uint64_t trade(std::uint64_t mine, unsigned lane); /* value of another lane of the warp */
 unsigned lane();
 cudaError_t queue(cudaStream_t stream, std::function<void()> work);
+/* What a lane brings to a product on tensor cores. All lanes of the warp meet; the 32 fragments are readable until the lane has
+ * met twice more. */
+struct fragment {
+    std::uint32_t a[4], b[2];
+};
+const fragment *meet(const fragment &mine);
+/* Copies to shared memory that are made when they are waited for; FROM NULL: zeros. */
+void copy_later(void *shared, const void *from, std::size_t bytes);
+void copy_group();
+void copy_wait(unsigned left);
+std::size_t shared_limit(const void *kernel); /* bytes that it may have */
 cudaError_t launch(cudaStream_t stream, const char *name, dim3 grid, dim3 block, std::size_t shared, bool together,
                    std::function<void()> thread);
 void run_grid(const char *name, dim3 grid, dim3 block, std::size_t shared, bool together, const std::function<void()> &thread);

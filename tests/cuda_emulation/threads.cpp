@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <deque>
 #include <vector>
 
 #include "cuda_runtime.h"
@@ -18,6 +19,13 @@ place now;
 namespace
 {
 
+struct copy {
+    void *to;
+    const void *from;
+    std::size_t bytes;
+    unsigned group;
+};
+
 enum state { READY, AT_BLOCK, AT_WARP, OVER };
 struct fiber {
     ucontext_t context;
@@ -26,10 +34,14 @@ struct fiber {
     uint3 place;
     unsigned warp, lane;
     std::uint64_t mine;
+    unsigned meetings;
+    std::deque<copy> copies;
+    unsigned group; /* of the copies to come */
 };
 
 struct team {
     std::vector<fiber> each; /* as many as any block had; COUNT of this one */
+    std::vector<emulation::fragment> fragments[2];
     ucontext_t home;
     std::size_t count = 0, running = 0;
     const std::function<void()> *thread = nullptr;
@@ -86,6 +98,8 @@ void start_fibers(dim3 block)
     team.count = count;
     if (team.each.size() < count)
         team.each.resize(count);
+    for (auto &fragments : team.fragments)
+        fragments.resize(team.each.size() + 32);
     for (unsigned i = 0; i < count; i++) {
         fiber &f = team.each[i];
         f.stack.resize(stack_bytes);
@@ -93,6 +107,8 @@ void start_fibers(dim3 block)
         f.warp = i / 32;
         f.lane = i % 32;
         f.at = READY;
+        f.meetings = f.group = 0;
+        f.copies.clear();
         getcontext(&f.context);
         f.context.uc_stack.ss_sp = f.stack.data();
         f.context.uc_stack.ss_size = f.stack.size();
@@ -153,6 +169,41 @@ std::uint64_t emulation::trade(std::uint64_t mine, unsigned from)
     std::uint64_t got = other < team.count ? team.each[other].mine : mine;
     wait_as(AT_WARP);
     return got;
+}
+
+/* One meeting is enough: what a lane brings next lies elsewhere, and nobody brings a third before all have seen the first. */
+const emulation::fragment *emulation::meet(const fragment &mine)
+{
+    fiber &f = team.each[team.running];
+    std::vector<fragment> &table = team.fragments[f.meetings++ % 2];
+    table[f.warp * 32 + f.lane] = mine;
+    wait_as(AT_WARP);
+    return &table[f.warp * 32];
+}
+
+void emulation::copy_later(void *shared, const void *from, std::size_t bytes)
+{
+    fiber &f = team.each[team.running];
+    if (reinterpret_cast<std::uintptr_t>(shared) % bytes || reinterpret_cast<std::uintptr_t>(from) % bytes)
+        die("copies to shared memory from or to where it is not aligned");
+    f.copies.push_back({shared, from, bytes, f.group});
+}
+
+void emulation::copy_group()
+{
+    team.each[team.running].group++;
+}
+
+void emulation::copy_wait(unsigned left)
+{
+    fiber &f = team.each[team.running];
+    for (; !f.copies.empty() && f.copies.front().group + left < f.group; f.copies.pop_front()) {
+        const copy &c = f.copies.front();
+        if (c.from)
+            std::memcpy(c.to, c.from, c.bytes);
+        else
+            std::memset(c.to, 0, c.bytes);
+    }
 }
 
 void emulation::run_grid(const char *name, dim3 grid, dim3 block, std::size_t shared, bool together,

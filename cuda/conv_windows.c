@@ -1,4 +1,4 @@
-/* conv_direct.c - convolution in space as products of windows and taps: y [rows][co] = windows [rows][kh*kw*ci] taps. Windows are
+/* conv_windows.c - convolution in space as products of windows and taps: y [rows][co] = windows [rows][kh*kw*ci] taps. Windows are
  * laid out for as many samples at a time as a fixed amount of memory holds; a 1 x 1 filter at stride 1 needs none, x being its
  * own windows. */
 #include "hs_cuda.h"
@@ -15,7 +15,7 @@ static int depth_of(const hs_conv *conv)
     return conv->taps * conv->d.ci;
 }
 
-hs_status hs_cuda_direct_plan(hs_conv *conv)
+static hs_status plan(hs_conv *conv)
 {
     const hs_conv_desc *d = &conv->d;
     const size_t sample = (size_t)d->oh * d->ow * depth_of(conv) * sizeof(float), fit = windows_bytes / sample;
@@ -28,7 +28,12 @@ hs_status hs_cuda_direct_plan(hs_conv *conv)
     return HS_OK;
 }
 
-size_t hs_cuda_direct_scratch(const hs_conv *conv)
+static void destroy(hs_conv *conv)
+{
+    (void)conv;
+}
+
+static size_t scratch_bytes(const hs_conv *conv)
 {
     return is_plain(conv) ? 0 : (size_t)conv->chunk * conv->d.oh * conv->d.ow * depth_of(conv) * sizeof(float);
 }
@@ -60,9 +65,11 @@ static hs_status windows_of(hs_stream *s, const hs_conv *conv, const part *p, fl
                           : hs_cuda_check(hs_cuda_im2col(hs_cuda_raw(s), conv->geometry, p->n, p->x, scratch), "convolution");
 }
 
-hs_status hs_cuda_direct_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
-                                 float *y, float *scratch)
+/* Bias and rectifier come afterwards. */
+static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
+                         uint8_t *mask, void *scratch)
 {
+    (void)bias, (void)mask;
     const int depth = depth_of(conv), co = conv->d.co;
     for (int first = 0; first < n; first += conv->chunk) {
         const part p = part_at(conv, first, n, x, NULL, y, NULL);
@@ -81,10 +88,7 @@ hs_status hs_cuda_direct_forward(hs_stream *s, const hs_conv *conv, int n, const
                                          .alpha = 1};
         HS_TRY(hs_cuda_multiply(s, &product));
     }
-    if (!conv->d.bias || !bias)
-        return HS_OK;
-    return hs_cuda_check(hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n * conv->d.oh * conv->d.ow, co, co, 1, bias, y),
-                         "convolution");
+    return HS_OK;
 }
 
 /* dtaps = windows^T dy, added up over the parts in order. */
@@ -129,10 +133,9 @@ static hs_status input_gradient(hs_stream *s, const hs_conv *conv, const part *p
                           : hs_cuda_check(hs_cuda_col2im(hs_cuda_raw(s), conv->geometry, p->n, windows, p->dx), "convolution");
 }
 
-hs_status hs_cuda_direct_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
-                                  float *dx, float *dtaps, float *dbias, float *scratch)
+static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
+                          float *dtaps, void *scratch)
 {
-    const int co = conv->d.co;
     for (int first = 0; first < n; first += conv->chunk) {
         const part p = part_at(conv, first, n, x, dy, NULL, dx);
         const float *windows;
@@ -141,9 +144,32 @@ hs_status hs_cuda_direct_backward(hs_stream *s, const hs_conv *conv, int n, cons
         if (dx)
             HS_TRY(input_gradient(s, conv, &p, taps, scratch));
     }
-    if (!dbias)
-        return HS_OK;
-    return hs_cuda_check(
-        hs_cuda_bias_grad(hs_cuda_raw(s), hs_cuda_partial(s), (size_t)n * conv->d.oh * conv->d.ow, co, co, 1, dy, dbias),
-        "convolution");
+    return HS_OK;
 }
+
+static bool offers(const hs_cuda_device *device, const hs_conv_desc *desc)
+{
+    (void)device, (void)desc;
+    return true;
+}
+
+/* Windows are written and read once a pass. */
+static double seconds(const hs_cuda_device *d, const hs_conv_desc *c)
+{
+    const double rows = (double)c->capacity * c->oh * c->ow, k = (double)c->kh * c->kw * c->ci, passes = c->need_dx ? 3 : 2;
+    const double x = (double)c->capacity * c->h * c->w * c->ci, windows = c->kh * c->kw == 1 && c->stride == 1 ? 0 : rows * k + x;
+    return passes * ((windows > 0 ? hs_cuda_longest(d, windows, 0, d->plain) : 0) +
+                     hs_cuda_longest(d, rows * (k + c->co) + k * c->co, 2 * rows * k * c->co, d->products));
+}
+
+const hs_cuda_way hs_cuda_windows_way = {
+    .name = "windows",
+    .finishes = false,
+    .offers = offers,
+    .seconds = seconds,
+    .plan = plan,
+    .destroy = destroy,
+    .scratch_bytes = scratch_bytes,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,133 @@
+/* conv_space.c - convolution in space: which of the ways, and what all of them share, bias, rectifier and mask.
+ *
+ * Ways: our own kernels (implicit), cuDNN where it can be loaded, windows in memory and cuBLAS. The choice follows the estimates,
+ * which depend on the device, the libraries and the shape alone, so equal runs compute the same way. HALFSPEC_CUDA_CONV = NAME
+ * takes one that covers the shape whatever it costs: for tests, and to compare. */
+#include "hs_cuda.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const hs_cuda_way *const ways[] = {&hs_cuda_implicit_way, &hs_cuda_windows_way};
+enum { WAYS = sizeof ways / sizeof *ways };
+
+static const hs_cuda_way *asked_for(const hs_cuda_device *d, const hs_conv_desc *desc)
+{
+    const char *name = getenv("HALFSPEC_CUDA_CONV");
+    for (int i = 0; name && i < WAYS; i++)
+        if (strcmp(name, ways[i]->name) == 0 && ways[i]->offers(d, desc))
+            return ways[i];
+    return NULL;
+}
+
+static const hs_cuda_way *choose(const hs_cuda_device *d, const hs_conv_desc *desc, double *seconds)
+{
+    const hs_cuda_way *best = asked_for(d, desc);
+    *seconds = best ? best->seconds(d, desc) : 0;
+    for (int i = 0; i < WAYS && !asked_for(d, desc); i++) {
+        const double own = ways[i]->offers(d, desc) ? ways[i]->seconds(d, desc) : -1;
+        if (own >= 0 && (!best || own < *seconds)) {
+            best = ways[i];
+            *seconds = own;
+        }
+    }
+    return best;
+}
+
+double hs_cuda_longest(const hs_cuda_device *d, double numbers, double flops, double rate)
+{
+    const double moving = 4 * numbers / d->bandwidth, computing = flops / rate;
+    return 5e-6 + (moving > computing ? moving : computing);
+}
+
+/* Rows of y as the kernels count them. */
+static size_t rows_of(const hs_conv *conv, int n)
+{
+    return (size_t)n * conv->d.oh * conv->d.ow;
+}
+
+size_t hs_cuda_conv_mask(const hs_conv *conv)
+{
+    return conv->d.relu ? hs_cuda_line(rows_of(conv, conv->d.capacity) * ((conv->d.co + 7) / 8)) : 0;
+}
+
+/* dy behind the mask: in scratch, before what the way needs. */
+static size_t masked_bytes(const hs_conv *conv)
+{
+    return conv->d.relu ? hs_cuda_line(rows_of(conv, conv->d.capacity) * conv->d.co * sizeof(float)) : 0;
+}
+
+double hs_cuda_space_seconds(const hs_cuda_device *d, const hs_conv_desc *desc)
+{
+    double seconds;
+    const hs_cuda_way *way = choose(d, desc, &seconds);
+    const double rows = (double)desc->capacity * desc->oh * desc->ow, y = rows * desc->co;
+    if (!way->finishes && (desc->bias || desc->relu))
+        seconds += hs_cuda_longest(d, 2 * y, 0, d->plain);
+    return seconds + (desc->relu ? hs_cuda_longest(d, 2 * y, 0, d->plain) : desc->bias ? hs_cuda_longest(d, y, 0, d->plain) : 0);
+}
+
+hs_status hs_cuda_space_plan(hs_conv *conv)
+{
+    double seconds;
+    conv->way = choose(hs_cuda_device_of(conv->device), &conv->d, &seconds);
+    return conv->way->plan(conv);
+}
+
+void hs_cuda_space_destroy(hs_conv *conv)
+{
+    if (conv->way)
+        conv->way->destroy(conv);
+}
+
+size_t hs_cuda_space_saved(const hs_conv *conv)
+{
+    return hs_cuda_conv_mask(conv);
+}
+
+size_t hs_cuda_space_scratch(const hs_conv *conv)
+{
+    return masked_bytes(conv) + conv->way->scratch_bytes(conv);
+}
+
+/* Bias and rectifier behind what computed y alone. */
+hs_status hs_cuda_conv_finish(hs_stream *s, const hs_conv *conv, int n, const float *bias, float *y, uint8_t *mask)
+{
+    const int co = conv->d.co;
+    if (conv->d.relu)
+        return hs_cuda_check(hs_cuda_rectify(hs_cuda_raw(s), rows_of(conv, n), co, bias, y, mask), "convolution");
+    return bias ? hs_cuda_check(hs_cuda_bias_add(hs_cuda_raw(s), rows_of(conv, n), co, co, 1, bias, y), "convolution") : HS_OK;
+}
+
+/* Sums of dy into DBIAS, may be NULL; with a rectifier dy behind the mask goes to DM, and *DY points there. */
+hs_status hs_cuda_conv_begin(hs_stream *s, const hs_conv *conv, int n, const uint8_t *mask, float *dm, const float **dy,
+                             float *dbias)
+{
+    const int co = conv->d.co;
+    double *partial = hs_cuda_partial(s);
+    if (conv->d.relu) {
+        HS_TRY(hs_cuda_check(hs_cuda_rectify_grad(hs_cuda_raw(s), partial, rows_of(conv, n), co, *dy, mask, dm, dbias),
+                             "convolution"));
+        *dy = dm;
+        return HS_OK;
+    }
+    return dbias ? hs_cuda_check(hs_cuda_bias_grad(hs_cuda_raw(s), partial, rows_of(conv, n), co, co, 1, *dy, dbias),
+                                 "convolution")
+                 : HS_OK;
+}
+
+hs_status hs_cuda_space_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
+                                float *y, void *saved, void *scratch)
+{
+    const float *added = conv->d.bias ? bias : NULL;
+    uint8_t *mask = conv->d.relu ? saved : NULL;
+    HS_TRY(conv->way->forward(s, conv, n, x, taps, added, y, mask, (char *)scratch + masked_bytes(conv)));
+    return conv->way->finishes ? HS_OK : hs_cuda_conv_finish(s, conv, n, added, y, mask);
+}
+
+hs_status hs_cuda_space_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
+                                 float *dx, float *dtaps, float *dbias, const void *saved, void *scratch)
+{
+    HS_TRY(hs_cuda_conv_begin(s, conv, n, saved, scratch, &dy, dbias));
+    return conv->way->backward(s, conv, n, x, taps, dy, dx, dtaps, (char *)scratch + masked_bytes(conv));
+}
