@@ -23,12 +23,13 @@
  *         return hs_status_exit_code(st);
  *     }
  *
- * Rooms below it, each with its header: status, log, base, config | spectrum | backend | net | optim, data, comm, store | train. */
+ * Rooms below it, each with its header: status, log, base, config | spectrum | backend | net | optim, data, comm, store | train | bench. */
 #ifndef HALFSPEC_H
 #define HALFSPEC_H
 
 #include "hs_backend.h"
 #include "hs_base.h"
+#include "hs_bench.h"
 #include "hs_comm.h"
 #include "hs_config.h"
 #include "hs_data.h"

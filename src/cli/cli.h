@@ -41,7 +41,7 @@ typedef struct cli_command {
     hs_status (*run)(const cli *c, const cli_words *words);
 } cli_command;
 
-extern const cli_command cli_train, cli_eval, cli_info, cli_check, cli_pack, cli_config, cli_help, cli_version;
+extern const cli_command cli_train, cli_eval, cli_bench, cli_info, cli_check, cli_pack, cli_config, cli_help, cli_version;
 const cli_command *const *cli_commands(void); /* NULL ends the list */
 /* The command called WORD (or asked for by an option such as --version). */
 hs_status cli_command_find(const char *word, const cli_command **command);

@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-static const cli_command *const list[] = {&cli_train, &cli_eval, &cli_info, &cli_check, &cli_pack, &cli_config, &cli_help, &cli_version, NULL};
+static const cli_command *const list[] = {&cli_train, &cli_eval, &cli_bench, &cli_info, &cli_check, &cli_pack, &cli_config, &cli_help, &cli_version, NULL};
 
 const cli_command *const *cli_commands(void)
 {

@@ -1,7 +1,7 @@
 # src/cli - the program
 bin_PROGRAMS += halfspec
 halfspec_SOURCES = src/cli/halfspec.c src/cli/cli.h src/cli/commands.c src/cli/conclude.c src/cli/load.c src/cli/cmd_train.c src/cli/cmd_eval.c \
-	src/cli/cmd_info.c src/cli/cmd_check.c src/cli/cmd_pack.c src/cli/cmd_config.c src/cli/cmd_help.c src/cli/help_text.c src/cli/cmd_version.c \
+	src/cli/cmd_bench.c src/cli/cmd_info.c src/cli/cmd_check.c src/cli/cmd_pack.c src/cli/cmd_config.c src/cli/cmd_help.c src/cli/help_text.c src/cli/cmd_version.c \
 	src/cli/versions.h src/cli/versions.c
 halfspec_CPPFLAGS = $(AM_CPPFLAGS) $(FFTW_CFLAGS) $(BLAS_CFLAGS) $(ZLIB_CFLAGS) -DHS_DATADIR=\"$(datadir)\"
 halfspec_LDADD = libhalfspec.la $(FFTW_LIBS) $(BLAS_LIBS) $(ZLIB_LIBS) $(MPI_LIBS)

@@ -1,0 +1,118 @@
+/* layers.c - every row of the planned network, timed inside whole passes: each layer finds the caches as its neighbours leave them, which a layer run
+ * on its own does not. */
+#include <math.h>
+#include <string.h>
+
+#include "bench.h"
+
+/* What a marked pass writes to. */
+typedef struct watch {
+    hs_bench *b;
+    double since;
+    bool keep; /* false: the first pass, which only shows what there is */
+} watch;
+
+static hs_status on_mark(void *context, int row, bool backward, void *data)
+{
+    watch *w = context;
+    const hs_world *world = &w->b->trainer.world;
+    hs_layer_result *layer = &w->b->layer[row];
+    HS_TRY(world->device->backend->device->stream_sync(world->stream));
+    double now = hs_now();
+    if (w->keep)
+        hs_timing_add(backward ? &layer->backward : &layer->forward, now - w->since);
+    if (backward)
+        layer->has_dx = data != NULL;
+    w->since = hs_now();
+    return HS_OK;
+}
+
+static hs_status run_pass(hs_bench *b, watch *w, const float *x, const int32_t *labels, hs_timing *loss)
+{
+    hs_world *world = &b->trainer.world;
+    hs_net_hooks hooks = {.context = w, .mark = on_mark};
+    hs_pass pass = {.n = world->capacity, .global = world->capacity, .seed = (uint64_t)b->config->seed, .training = true, .hooks = &hooks};
+    hs_loss_sums sums;
+    w->b = b;
+    w->since = hs_now();
+    HS_TRY(hs_net_forward(world->net, world->stream, &pass, x));
+    w->since = hs_now();
+    HS_TRY(hs_net_loss(world->net, world->stream, &pass, labels, &sums));
+    if (w->keep)
+        hs_timing_add(loss, hs_now() - w->since);
+    w->since = hs_now();
+    HS_TRY(hs_net_backward(world->net, world->stream, &pass));
+    return world->device->backend->device->stream_sync(world->stream);
+}
+
+static hs_status make_batch(const hs_world *world, float **x, int32_t **labels)
+{
+    size_t n = (size_t)world->capacity, count = n * hs_shape_count(hs_net_input(world->net));
+    HS_TRY(hs_calloc(count, sizeof **x, "a batch", x));
+    HS_TRY(hs_calloc(n, sizeof **labels, "labels", labels));
+    hs_bench_random(3, *x, count);
+    for (size_t i = 0; i < n; i++)
+        (*labels)[i] = (int32_t)(i * 7 % (size_t)hs_net_classes(world->net));
+    return HS_OK;
+}
+
+static hs_status run_passes(hs_bench *b, double budget, hs_timing *loss)
+{
+    float *x = NULL;
+    int32_t *labels = NULL;
+    watch w = {.keep = false};
+    hs_status st = make_batch(&b->trainer.world, &x, &labels);
+    double begin = hs_now();
+    if (st == HS_OK)
+        st = run_pass(b, &w, x, labels, loss);
+    int repeats = budget > 0 ? hs_timing_repeats(hs_now() - begin, budget) : 0;
+    w.keep = true;
+    for (int i = 0; i < repeats && st == HS_OK; i++)
+        st = run_pass(b, &w, x, labels, loss);
+    hs_free(labels);
+    hs_free(x);
+    return st;
+}
+
+hs_status hs_bench_survey(hs_bench *b)
+{
+    const hs_world *w = &b->trainer.world;
+    hs_timing none = {.count = 0};
+    b->rows = hs_net_rows(w->net);
+    HS_TRY(hs_calloc((size_t)b->rows, sizeof *b->layer, "rows of the network", &b->layer));
+    for (int i = 0; i < b->rows; i++) {
+        hs_net_row(w->net, i, &b->layer[i].row);
+        b->layer[i].error_forward = b->layer[i].error_backward = NAN;
+    }
+    HS_TRY(run_passes(b, 0, &none));
+    for (int i = 0; i < b->rows; i++) {
+        hs_layer_result *l = &b->layer[i];
+        hs_work_layer(w->net, &l->row, l->has_dx, w->capacity, w->device->backend->real, &l->work_forward, &l->work_backward);
+    }
+    return HS_OK;
+}
+
+static void print_layer(hs_bench *b, hs_layer_result *l, bool backward)
+{
+    char what[64];
+    hs_timing *t = backward ? &l->backward : &l->forward;
+    if (t->count == 0)
+        return;
+    snprintf(what, sizeof what, "%s, %.24s%s%.24s", backward ? "backward" : "forward", l->row.notation, *l->row.engine ? ", " : "", l->row.engine);
+    hs_bench_row row = {.part = "layers", .name = l->row.name, .what = what, .timing = t, .work = backward ? l->work_backward : l->work_forward,
+                        .error = backward ? l->error_backward : l->error_forward};
+    hs_report_row(&b->report, &row);
+}
+
+hs_status hs_bench_layers(hs_bench *b)
+{
+    hs_timing loss = {.count = 0};
+    HS_TRY(hs_agree(b->comm, run_passes(b, b->share, &loss)));
+    for (int i = 0; i < b->rows; i++)
+        print_layer(b, &b->layer[i], false);
+    hs_bench_row row = {.part = "layers", .name = "loss", .what = "softmax, cross-entropy, gradient", .timing = &loss, .error = NAN};
+    hs_report_row(&b->report, &row);
+    for (int i = b->rows; i-- > 0;)
+        print_layer(b, &b->layer[i], true);
+    return HS_OK;
+}
