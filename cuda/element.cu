@@ -12,7 +12,7 @@ static __global__ void relu_fwd(size_t count, const float *x, float *y)
 static __global__ void relu_bwd(size_t count, const float *y, const float *dy, float *dx)
 {
     HS_EACH(i, count)
-        dx[i] = y[i] > 0 ? dy[i] : 0;
+        dx[i] = y[i] <= 0 ? 0 : dy[i];
 }
 
 static __global__ void tanh_fwd(size_t count, const float *x, float *y)

@@ -50,6 +50,20 @@ void op_slab(op_run *run, bool on)
     run->slab = on;
 }
 
+void op_kinks(op_run *run, size_t count, const void *values)
+{
+    const double *v = values;
+    double squares = 0, least = INFINITY;
+    if (op_backend(run)->real != HS_F64)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(v[i])) {
+            squares += v[i] * v[i];
+            least = fabs(v[i]) < least && v[i] != 0 ? fabs(v[i]) : least; /* what is exactly zero stays so */
+        }
+    run->again = run->again || least < 1e-5 * sqrt(squares / (double)(count ? count : 1));
+}
+
 hs_status op_skip(op_run *run)
 {
     run->skipped = true;

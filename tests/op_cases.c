@@ -220,6 +220,8 @@ static bool run_case(op_suite *s, op_function function, const void *parameters, 
 {
     op_run *run = &s->run[0], *ref = &s->run[1];
     ref->buffers = 0;
+    ref->again = false;
+    *worst = 0;
     hs_status st = run_once(run, &s->tested, seed, function, parameters);
     bool good = st == HS_OK;
     if (good && !run->skipped) {
@@ -245,6 +247,8 @@ bool op_case(op_suite *suite, op_function function, const void *parameters, cons
     if (suite->filter && !strstr(name, suite->filter))
         return true;
     bool good = run_case(suite, function, parameters, suite->seed, &worst, why, sizeof why);
+    for (uint64_t i = 1; suite->run[1].again && i < OP_DRAWS; i++)
+        good = run_case(suite, function, parameters, suite->seed + i * 1000003, &worst, why, sizeof why);
     suite->cases++;
     suite->skipped += suite->run[0].skipped;
     suite->failed += !good;

@@ -50,6 +50,10 @@ void *op_inout_special(op_run *run, const char *what, size_t count);
 void *op_inout_values(op_run *run, const char *what, op_kind kind, size_t count, const void *values);
 void *op_scratch(op_run *run, size_t bytes);
 
+/* Outputs that jump where one of VALUES [count] (of ref: others are not looked at) passes through zero cannot be compared if one is nearly zero:
+ * the case runs again with other inputs. */
+void op_kinks(op_run *run, size_t count, const void *values);
+
 /* This backend does not support the case: not a failure. */
 hs_status op_skip(op_run *run);
 

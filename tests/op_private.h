@@ -4,7 +4,7 @@
 
 #include "op_cases.h"
 
-enum { OP_BUFFERS = 24, OP_GUARD = 256, OP_SENTINEL = 0xA5, OP_GARBAGE = 0xFF };
+enum { OP_BUFFERS = 24, OP_DRAWS = 50, OP_GUARD = 256, OP_SENTINEL = 0xA5, OP_GARBAGE = 0xFF };
 
 typedef enum op_role { OP_ROLE_IN, OP_ROLE_OUT, OP_ROLE_SCRATCH } op_role;
 
@@ -28,7 +28,7 @@ typedef struct op_side {
 struct op_run {
     const op_side *side;
     uint64_t seed;
-    bool skipped, slab;
+    bool skipped, slab, again;
     double limit, floor;
     const char *reason;
     int buffers;

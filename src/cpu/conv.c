@@ -7,8 +7,6 @@
 static bool supports(const hs_device *device, const hs_conv_desc *d)
 {
     (void)device;
-    if (d->relu)
-        return false;
     const bool spectrum = d->in == HS_SPECTRUM || d->out == HS_SPECTRUM;
     if (d->engine == HS_ENGINE_FFT)
         return d->stride == 1 && (!spectrum || d->boundary == HS_BOUNDARY_PERIODIC);
@@ -89,7 +87,7 @@ static bool is_fft(const hs_conv *plan)
 
 static size_t saved_bytes(const hs_conv *plan)
 {
-    return is_fft(plan) ? hs_cpu_fft_saved(plan) : 0;
+    return is_fft(plan) ? hs_cpu_fft_saved(plan) : hs_cpu_direct_saved(plan);
 }
 
 static size_t scratch_bytes(const hs_conv *plan)
@@ -115,20 +113,19 @@ static hs_status forward(hs_stream *s, hs_conv *plan, int n, const void *x, cons
     if (is_fft(plan))
         hs_cpu_fft_forward(plan, n, x, taps, bias, y, saved, scratch);
     else
-        hs_cpu_direct_forward(plan, n, x, taps, bias, y, scratch);
+        hs_cpu_direct_forward(plan, n, x, taps, bias, y, saved, scratch);
     return HS_OK;
 }
 
 static hs_status backward(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *dy, void *dx, void *dtaps, void *dbias,
                           void *saved, void *scratch)
 {
-    const hs_conv_desc *d = &plan->d;
-    if (is_fft(plan)) {
+    (void)s;
+    if (is_fft(plan))
         hs_cpu_fft_backward(plan, n, x, taps, dy, dx, dtaps, dbias, saved, scratch);
-        return HS_OK;
-    }
-    hs_cpu_direct_backward(plan, n, x, taps, dy, dx, dtaps, scratch);
-    return dbias ? hs_cpu_gemm_ops.bias_grad(s, n * d->oh * d->ow, d->co, dy, dbias) : HS_OK;
+    else
+        hs_cpu_direct_backward(plan, n, x, taps, dy, dx, dtaps, dbias, saved, scratch);
+    return HS_OK;
 }
 
 const hs_conv_ops hs_cpu_conv_ops = {

@@ -48,10 +48,12 @@ void hs_cpu_filter_taps(const struct hs_conv *conv, int ci, int m, int co, int w
 
 /* conv_direct.c */
 hs_status hs_cpu_direct_plan(struct hs_conv *conv);
+size_t hs_cpu_direct_saved(const struct hs_conv *conv);
 size_t hs_cpu_direct_scratch(const struct hs_conv *conv);
-void hs_cpu_direct_forward(const struct hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y, void *scratch);
+void hs_cpu_direct_forward(const struct hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y, void *saved,
+                           void *scratch);
 void hs_cpu_direct_backward(const struct hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx, float *dtaps,
-                            void *scratch);
+                            float *dbias, void *saved, void *scratch);
 
 /* conv_fft.c */
 hs_status hs_cpu_fft_plan(const hs_cpu_device *device, struct hs_conv *conv);

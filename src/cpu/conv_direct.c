@@ -2,10 +2,10 @@
  *
  * A block is some output rows of one image: its windows [pixels][kh*kw*ci] fit in L2 beside the result. Forward and the gradient of x go image by
  * image, so they do not depend on the threads; the filter gradient has one sum per image, added to one per thread, and these in the order of threads:
- * a single sum over 65,536 pixels would lose 3e-6. */
+ * a single sum over 65,536 pixels would lose 3e-6. A rectifier takes a block as soon as its products are done, and masks dy into a copy of the block:
+ * neither leaves L2. Its bits: each row of an output map, [ow * co] numbers, has words of its own. */
 #include "conv.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum { BLOCK_BYTES = 512 * 1024 };
@@ -29,14 +29,31 @@ static size_t window_floats(const hs_conv *conv)
     return (floats + 15) / 16 * 16;
 }
 
+/* Of the filter and of the bias; the transposed taps take no more. */
 static size_t gradient_floats(const hs_conv *conv)
 {
-    return ((size_t)conv->direct.k_all * (size_t)conv->d.co + 15) / 16 * 16;
+    return ((size_t)(conv->direct.k_all + 1) * (size_t)conv->d.co + 15) / 16 * 16;
+}
+
+static size_t masked_floats(const hs_conv *conv)
+{
+    const size_t floats = (size_t)conv->direct.block_rows * (size_t)conv->d.ow * (size_t)conv->d.co;
+    return conv->d.relu ? (floats + 15) / 16 * 16 : 0;
 }
 
 static size_t thread_floats(const hs_conv *conv)
 {
-    return (conv->direct.plain ? 0 : window_floats(conv)) + 2 * gradient_floats(conv);
+    return (conv->direct.plain ? 0 : window_floats(conv)) + 2 * gradient_floats(conv) + masked_floats(conv);
+}
+
+static size_t row_words(const hs_conv *conv)
+{
+    return ((size_t)conv->d.ow * (size_t)conv->d.co + HS_CPU_PAD - 1) / HS_CPU_PAD;
+}
+
+size_t hs_cpu_direct_saved(const hs_conv *conv)
+{
+    return conv->d.relu ? (size_t)conv->d.capacity * (size_t)conv->d.oh * row_words(conv) * sizeof(uint16_t) : 0;
 }
 
 size_t hs_cpu_direct_scratch(const hs_conv *conv)
@@ -141,12 +158,6 @@ static void fill_bias(int pixels, int co, const float *bias, float *y)
         memcpy(y + (size_t)p * co, bias, (size_t)co * sizeof(float));
 }
 
-/* Images are cut among threads in the order of threads. */
-static hs_cpu_range images_of(const hs_conv *conv, int n, int thread)
-{
-    return hs_cpu_part((size_t)n, 1, thread, conv->threads);
-}
-
 static const float *windows(const hs_conv *conv, const float *image, int row, int rows, float *col)
 {
     if (conv->direct.plain)
@@ -155,88 +166,181 @@ static const float *windows(const hs_conv *conv, const float *image, int row, in
     return col;
 }
 
-static void forward_image(const hs_conv *conv, const float *x, const float *taps, const float *bias, float *y, float *col,
-                          float *pack)
+/* ROWS rows of an output map through the rectifier, writing its bits or (READ) obeying them. */
+static void gate_rows(const hs_conv *conv, bool read, int rows, const float *x, float *y, uint16_t *bits)
 {
-    const hs_conv_desc *d = &conv->d;
-    for (int row = 0; row < d->oh; row += conv->direct.block_rows) {
-        const int rows = d->oh - row < conv->direct.block_rows ? d->oh - row : conv->direct.block_rows, pixels = rows * d->ow;
-        float *out = y + (size_t)row * d->ow * d->co;
-        const float *a = windows(conv, x, row, rows, col);
-        if (bias)
-            fill_bias(pixels, d->co, bias, out);
-        const size_t k = (size_t)conv->direct.k_all, co = (size_t)d->co;
-        hs_cpu_product(conv->kernels, pack, false, false, pixels, d->co, (int)k, a, k, taps, co, bias != NULL, out, co);
+    const int width = conv->d.ow * conv->d.co, whole = width / HS_CPU_PAD * HS_CPU_PAD;
+    hs_cpu_rows r = {.rows = rows, .width = whole, .x = x, .ldx = width, .y = y, .ldy = width, .scale = 1, .words = (ptrdiff_t)row_words(conv),
+                     .write = read ? NULL : bits, .read = read ? bits : NULL};
+    conv->kernels->gate(&r);
+    for (int row = 0; row < rows && whole < width; row++) {
+        float rest[HS_CPU_PAD] = {0};
+        const size_t at = (size_t)row * (size_t)width + (size_t)whole, bytes = (size_t)(width - whole) * sizeof(float);
+        uint16_t *word = bits + (size_t)(row + 1) * row_words(conv) - 1;
+        memcpy(rest, x + at, bytes);
+        conv->kernels->gate(&(hs_cpu_rows){.rows = 1, .width = HS_CPU_PAD, .x = rest, .y = rest, .scale = 1, .write = read ? NULL : word,
+                                           .read = read ? word : NULL});
+        memcpy(y + at, rest, bytes);
     }
 }
 
-void hs_cpu_direct_forward(const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y, void *scratch)
+/* What every thread of a pass is told. */
+typedef struct batch {
+    const hs_conv *conv;
+    int n;
+    const float *x, *taps, *bias, *dy;
+    float *y, *dx;
+    uint16_t *bits;
+    void *scratch;
+    bool want_bias;
+} batch;
+
+/* Images are cut among threads in the order of threads. */
+static hs_cpu_range images_of(const batch *b, int thread)
 {
-    const hs_conv_desc *d = &conv->d;
-    const size_t in = (size_t)d->h * d->w * d->ci, out = (size_t)d->oh * d->ow * d->co;
-#pragma omp parallel for num_threads(conv->threads) schedule(static, 1)
-    for (int t = 0; t < conv->threads; t++) {
-        const hs_cpu_range range = images_of(conv, n, t);
-        for (size_t i = range.first; i < range.last; i++)
-            forward_image(conv, x + i * in, taps, bias, y + i * out, thread_memory(conv, scratch, t), hs_cpu_pack(conv->device, t));
-    }
+    return hs_cpu_part((size_t)b->n, 1, thread, b->conv->threads);
 }
 
-/* One image: writes its DTAPS, and DX unless NULL. TURNED: taps transposed, [co][kh*kw*ci]. */
-static void backward_image(const hs_conv *conv, const float *x, const float *turned, const float *dy, float *dx, float *dtaps, float *col,
-                           float *pack)
+static uint16_t *row_bits(const batch *b, size_t image, int row)
 {
+    return b->bits + (image * (size_t)b->conv->d.oh + (size_t)row) * row_words(b->conv);
+}
+
+static int rows_at(const hs_conv *conv, int row)
+{
+    return conv->d.oh - row < conv->direct.block_rows ? conv->d.oh - row : conv->direct.block_rows;
+}
+
+static void forward_image(const batch *b, size_t image, float *col, float *pack)
+{
+    const hs_conv *conv = b->conv;
     const hs_conv_desc *d = &conv->d;
     const size_t k = (size_t)conv->direct.k_all, co = (size_t)d->co;
-    if (dx && !conv->direct.plain)
-        memset(dx, 0, (size_t)d->h * d->w * d->ci * sizeof(float));
+    const float *x = b->x + image * ((size_t)d->h * d->w * d->ci);
     for (int row = 0; row < d->oh; row += conv->direct.block_rows) {
-        const int rows = d->oh - row < conv->direct.block_rows ? d->oh - row : conv->direct.block_rows, pixels = rows * d->ow;
-        const float *grad = dy + (size_t)row * d->ow * d->co;
-        hs_cpu_product(conv->kernels, pack, true, false, (int)k, d->co, pixels, windows(conv, x, row, rows, col), k, grad, co, row > 0, dtaps,
-                       co);
-        if (!dx)
-            continue;
-        float *to = conv->direct.plain ? dx + (size_t)row * d->w * d->ci : col;
-        hs_cpu_product(conv->kernels, pack, false, false, pixels, (int)k, d->co, grad, co, turned, k, false, to, k);
-        if (!conv->direct.plain)
-            spread(conv, col, row, rows, dx);
+        const int rows = rows_at(conv, row), pixels = rows * d->ow;
+        float *out = b->y + (image * d->oh + row) * d->ow * co;
+        const float *a = windows(conv, x, row, rows, col);
+        if (b->bias)
+            fill_bias(pixels, d->co, b->bias, out);
+        hs_cpu_product(conv->kernels, pack, false, false, pixels, d->co, (int)k, a, k, b->taps, co, b->bias != NULL, out, co);
+        if (d->relu)
+            gate_rows(conv, false, rows, out, out, row_bits(b, image, row));
     }
 }
 
+static void forward(const void *context, int task, int thread)
+{
+    const batch *b = context;
+    const hs_cpu_range range = images_of(b, task);
+    (void)thread;
+    for (size_t i = range.first; i < range.last; i++)
+        forward_image(b, i, thread_memory(b->conv, b->scratch, task), hs_cpu_pack(b->conv->device, task));
+}
+
+void hs_cpu_direct_forward(const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y, void *saved,
+                           void *scratch)
+{
+    const batch b = {.conv = conv, .n = n, .x = x, .taps = taps, .bias = bias, .y = y, .bits = saved, .scratch = scratch};
+    hs_cpu_each(conv->threads, conv->threads, forward, &b);
+}
+
+/* ---- backward --------------------------------------------------------------------------------------------------------------------------- */
+
+/* A thread's memory: windows, its copy of masked gradients, the gradients of an image and their sums: taps [kh*kw][ci][co], bias [co]. */
+typedef struct room {
+    float *col, *masked, *image, *sum;
+} room;
+
+static room room_of(const hs_conv *conv, void *scratch, int thread)
+{
+    room r = {.col = thread_memory(conv, scratch, thread)};
+    r.masked = r.col + (conv->direct.plain ? 0 : window_floats(conv));
+    r.image = r.masked + masked_floats(conv);
+    r.sum = r.image + gradient_floats(conv);
+    return r;
+}
+
+static size_t taps_of(const hs_conv *conv)
+{
+    return (size_t)conv->direct.k_all * (size_t)conv->d.co;
+}
+
+static void add_columns(int rows, int cols, bool first, const float *from, float *sum)
+{
+    if (first)
+        memset(sum, 0, (size_t)cols * sizeof(float));
+    for (int r = 0; r < rows; r++)
+        add_row(cols, from + (size_t)r * cols, sum);
+}
+
+/* One image: writes its gradients of the filter and the bias, and of x where that is wanted. */
+static void backward_image(const batch *b, size_t image, room r, float *pack)
+{
+    const hs_conv *conv = b->conv;
+    const hs_conv_desc *d = &conv->d;
+    const size_t k = (size_t)conv->direct.k_all, co = (size_t)d->co, in = (size_t)d->h * d->w * d->ci;
+    float *dx = b->dx ? b->dx + image * in : NULL;
+    if (dx && !conv->direct.plain)
+        memset(dx, 0, in * sizeof(float));
+    for (int row = 0; row < d->oh; row += conv->direct.block_rows) {
+        const int rows = rows_at(conv, row), pixels = rows * d->ow;
+        const float *grad = b->dy + (image * d->oh + row) * d->ow * co, *col = windows(conv, b->x + image * in, row, rows, r.col);
+        if (d->relu) {
+            gate_rows(conv, true, rows, grad, r.masked, row_bits(b, image, row));
+            grad = r.masked;
+        }
+        hs_cpu_product(conv->kernels, pack, true, false, (int)k, d->co, pixels, col, k, grad, co, row > 0, r.image, co);
+        if (b->want_bias)
+            add_columns(pixels, d->co, row == 0, grad, r.image + taps_of(conv));
+        if (!dx)
+            continue;
+        float *to = conv->direct.plain ? dx + (size_t)row * d->w * d->ci : r.col;
+        hs_cpu_product(conv->kernels, pack, false, false, pixels, (int)k, d->co, grad, co, turned_taps(b->scratch), k, false, to, k);
+        if (!conv->direct.plain)
+            spread(conv, r.col, row, rows, dx);
+    }
+}
+
+static void backward(const void *context, int task, int thread)
+{
+    const batch *b = context;
+    const hs_cpu_range range = images_of(b, task);
+    const room r = room_of(b->conv, b->scratch, task);
+    const size_t count = taps_of(b->conv) + (b->want_bias ? (size_t)b->conv->d.co : 0);
+    (void)thread;
+    memset(r.sum, 0, count * sizeof(float));
+    for (size_t i = range.first; i < range.last; i++) {
+        backward_image(b, i, r, hs_cpu_pack(b->conv->device, task));
+        b->conv->kernels->add_scaled((int)count, 1, r.image, r.sum);
+    }
+}
+
+/* TURNED: taps transposed, [co][kh*kw*ci]. */
 static void turn_taps(const hs_conv *conv, const float *taps, float *turned)
 {
     const size_t k = (size_t)conv->direct.k_all, co = (size_t)conv->d.co;
-#pragma omp parallel for num_threads(conv->threads) schedule(static) if (k * co > 20000)
     for (size_t o = 0; o < co; o++)
         for (size_t i = 0; i < k; i++)
             turned[o * k + i] = taps[i * co + o];
 }
 
-void hs_cpu_direct_backward(const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx, float *dtaps,
-                            void *scratch)
+/* COUNT sums from AT, over the threads in their order. */
+static void join_threads(const hs_conv *conv, void *scratch, size_t at, size_t count, float *out)
 {
-    const hs_conv_desc *d = &conv->d;
-    const size_t in = (size_t)d->h * d->w * d->ci, out = (size_t)d->oh * d->ow * d->co, count = (size_t)conv->direct.k_all * d->co;
-    const size_t sum_at = thread_floats(conv) - gradient_floats(conv), image_at = sum_at - gradient_floats(conv);
+    memcpy(out, room_of(conv, scratch, 0).sum + at, count * sizeof(float));
+    for (int t = 1; t < conv->threads; t++)
+        conv->kernels->add_scaled((int)count, 1, room_of(conv, scratch, t).sum + at, out);
+}
+
+void hs_cpu_direct_backward(const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx, float *dtaps,
+                            float *dbias, void *saved, void *scratch)
+{
+    const batch b = {.conv = conv, .n = n, .x = x, .taps = taps, .dy = dy, .dx = dx, .bits = saved, .scratch = scratch, .want_bias = dbias != NULL};
     if (dx)
         turn_taps(conv, taps, turned_taps(scratch));
-#pragma omp parallel for num_threads(conv->threads) schedule(static, 1)
-    for (int t = 0; t < conv->threads; t++) {
-        const hs_cpu_range range = images_of(conv, n, t);
-        float *memory = thread_memory(conv, scratch, t);
-        memset(memory + sum_at, 0, count * sizeof(float));
-        for (size_t i = range.first; i < range.last; i++) {
-            backward_image(conv, x + i * in, turned_taps(scratch), dy + i * out, dx ? dx + i * in : NULL, memory + image_at, memory,
-                           hs_cpu_pack(conv->device, t));
-            conv->kernels->add_scaled((int)count, 1, memory + image_at, memory + sum_at);
-        }
-    }
-#pragma omp parallel for num_threads(conv->threads) schedule(static)
-    for (size_t i = 0; i < count; i++) {
-        float sum = 0;
-        for (int t = 0; t < conv->threads; t++)
-            sum += thread_memory(conv, scratch, t)[sum_at + i];
-        dtaps[i] = sum;
-    }
+    hs_cpu_each(conv->threads, conv->threads, backward, &b);
+    join_threads(conv, scratch, 0, taps_of(conv), dtaps);
+    if (dbias)
+        join_threads(conv, scratch, taps_of(conv), (size_t)conv->d.co, dbias);
 }

@@ -27,7 +27,7 @@ static hs_status relu_bwd(hs_stream *s, size_t count, const void *y, const void 
     PARALLEL_LOOP(s)
     for (size_t i = 0; i < count; i++) {
         const float g = grad[i]; /* read in any case: a conditional read is not vectorised */
-        in[i] = out[i] > 0.0f ? g : 0.0f;
+        in[i] = out[i] <= 0.0f ? 0.0f : g; /* as forward: what is NaN passes */
     }
     return HS_OK;
 }

@@ -22,7 +22,7 @@ hs_status REF(relu_bwd)(hs_stream *s, size_t count, const void *y, const void *d
     const real *out = y, *grad = dy;
     real *in = dx;
     for (size_t i = 0; i < count; i++)
-        in[i] = out[i] > 0 ? grad[i] : 0;
+        in[i] = out[i] <= 0 ? 0 : grad[i];
     return HS_OK;
 }
 
