@@ -2,7 +2,7 @@
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
 	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
 	tests/cuda_emulation/kernels.cpp
-cuda_tests = t_cuda_ops t_cuda_planted t_cuda_device t_cuda_data t_cuda_train
+cuda_tests = t_cuda_ops t_cuda_planted t_cuda_conv t_cuda_device t_cuda_data t_cuda_train
 if HS_CXX
 check_LTLIBRARIES += libcudaemulated.la
 libcudaemulated_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
@@ -23,6 +23,9 @@ cuda_emulated_ldadd = libcudaemulated.la $(test_ldadd) -lstdc++
 t_cuda_ops_SOURCES = tests/t_cuda_ops.c src/backends.c $(op_cases)
 t_cuda_ops_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_ops_LDADD = $(cuda_emulated_ldadd)
+t_cuda_conv_SOURCES = tests/t_cuda_conv.c src/backends.c
+t_cuda_conv_CPPFLAGS = $(cuda_emulated_flags)
+t_cuda_conv_LDADD = $(cuda_emulated_ldadd)
 t_cuda_device_SOURCES = tests/t_cuda_device.c src/backends.c
 t_cuda_device_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_device_LDADD = $(cuda_emulated_ldadd)

@@ -1,0 +1,233 @@
+/* t_cuda_conv.c - the ways to convolve in space in every precision of a GPU, run by the emulation, against `ref`: errors are those
+ * of the rounding that was asked for, neither more nor less, and equal calls give equal bits. fp32 is compared in t_cuda_ops. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hs_backend.h"
+#include "hs_base.h"
+
+enum { Y, DX, DTAPS, DBIAS, OUTPUTS };
+
+typedef struct numbers {
+    size_t count;
+    double *value;
+} numbers;
+
+typedef struct run {
+    numbers x, taps, bias, dy, out[OUTPUTS];
+} run;
+
+static void must(hs_status st)
+{
+    if (st != HS_OK)
+        fail_msg("%s: %s", hs_status_name(st), hs_fail_text());
+}
+
+static double draw(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(float)((double)(*state >> 33) / 1073741824.0 - 1);
+}
+
+static numbers fresh(size_t count, uint64_t seed)
+{
+    numbers n = {count, calloc(count, sizeof *n.value)};
+    assert_non_null(n.value);
+    for (size_t i = 0; seed && i < count; i++)
+        n.value[i] = draw(&seed);
+    return n;
+}
+
+static run fresh_run(const hs_conv_desc *d)
+{
+    const size_t n = (size_t)d->capacity, in = n * d->h * d->w * d->ci, out = n * d->oh * d->ow * d->co;
+    const size_t taps = (size_t)d->kh * d->kw * d->ci * d->co, co = (size_t)d->co;
+    return (run){fresh(in, 1), fresh(taps, 2), fresh(co, 3), fresh(out, 4), {fresh(out, 0), fresh(in, 0), fresh(taps, 0), fresh(co, 0)}};
+}
+
+static void free_run(run *r)
+{
+    numbers *all[] = {&r->x, &r->taps, &r->bias, &r->dy, &r->out[Y], &r->out[DX], &r->out[DTAPS], &r->out[DBIAS]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]->value);
+}
+
+/* ---- one run on one device -------------------------------------------------------------------------------------------------- */
+
+static void *to_device(hs_stream *s, const numbers *n)
+{
+    const hs_backend *b = s->device->backend;
+    float *host = calloc(n->count, sizeof *host);
+    void *memory = NULL;
+    assert_non_null(host);
+    for (size_t i = 0; i < n->count; i++)
+        host[i] = (float)n->value[i];
+    must(b->memory->alloc(s->device, n->count * b->real, &memory));
+    must(b->memory->from_float(s, n->count, host, memory));
+    must(b->device->stream_sync(s));
+    free(host);
+    return memory;
+}
+
+static void from_device(hs_stream *s, void *memory, numbers *n)
+{
+    const hs_backend *b = s->device->backend;
+    char *host = calloc(n->count, b->real);
+    assert_non_null(host);
+    must(b->memory->download(s, host, memory, n->count * b->real));
+    for (size_t i = 0; i < n->count; i++)
+        n->value[i] = b->real == HS_F32 ? (double)((float *)(void *)host)[i] : ((double *)(void *)host)[i];
+    free(host);
+    b->memory->free(s->device, memory);
+}
+
+static void compute(hs_stream *s, const hs_conv_desc *d, run *r)
+{
+    const hs_backend *b = s->device->backend;
+    hs_conv *plan = NULL;
+    void *saved = NULL, *scratch = NULL, *out[OUTPUTS];
+    must(b->conv->plan(s->device, d, &plan));
+    must(b->memory->alloc(s->device, b->conv->saved_bytes(plan) + 1, &saved));
+    must(b->memory->alloc(s->device, b->conv->scratch_bytes(plan) + 1, &scratch));
+    void *x = to_device(s, &r->x), *taps = to_device(s, &r->taps), *bias = to_device(s, &r->bias), *dy = to_device(s, &r->dy);
+    for (int i = 0; i < OUTPUTS; i++)
+        out[i] = to_device(s, &r->out[i]);
+    must(b->conv->forward(s, plan, d->capacity, x, taps, bias, out[Y], saved, scratch));
+    must(b->conv->backward(s, plan, d->capacity, x, taps, dy, out[DX], out[DTAPS], out[DBIAS], saved, scratch));
+    for (int i = 0; i < OUTPUTS; i++)
+        from_device(s, out[i], &r->out[i]);
+    void *rest[] = {x, taps, bias, dy, saved, scratch};
+    for (int i = 0; i < 6; i++)
+        b->memory->free(s->device, rest[i]);
+    b->conv->destroy(&plan);
+}
+
+static void compute_on(const char *backend, const char *precision, const hs_conv_desc *d, run *r)
+{
+    const hs_backend *b = NULL;
+    const hs_device_options options = {.ordinal = -1, .local_size = 1, .precision = precision};
+    hs_device *device = NULL;
+    hs_stream *stream = NULL;
+    must(hs_backend_find(backend, &b));
+    must(b->device->open(b, &options, &device));
+    must(b->device->stream_create(device, &stream));
+    compute(stream, d, r);
+    b->device->stream_destroy(&stream);
+    hs_device_close(&device);
+}
+
+/* ref has no fused rectifier: y is rectified here, and its dy is masked as SEEN, whose signs near zero may differ, says. */
+static void reference(const hs_conv_desc *desc, const run *seen, run *r)
+{
+    hs_conv_desc d = *desc;
+    d.relu = false;
+    for (size_t i = 0; desc->relu && i < r->dy.count; i++)
+        r->dy.value[i] = seen->out[Y].value[i] > 0 ? r->dy.value[i] : 0;
+    compute_on("ref", "double", &d, r);
+    for (size_t i = 0; desc->relu && i < r->dy.count; i++)
+        r->out[Y].value[i] = r->out[Y].value[i] > 0 ? r->out[Y].value[i] : 0;
+}
+
+/* ---- comparisons ------------------------------------------------------------------------------------------------------------ */
+
+static double distance(const numbers *a, const numbers *b)
+{
+    double gap = 0, norm = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        gap += (a->value[i] - b->value[i]) * (a->value[i] - b->value[i]);
+        norm += b->value[i] * b->value[i];
+    }
+    return sqrt(gap / norm);
+}
+
+/* Rounding both factors to a mantissa of M bits errs by 2^-(M+1) each at most, by about 0.6 of it in the mean square. */
+static void follows(const char *way, const char *precision, const hs_conv_desc *d, double least, double most)
+{
+    run own = fresh_run(d), again = fresh_run(d), ref = fresh_run(d);
+    setenv("HALFSPEC_CUDA_CONV", way, 1);
+    compute_on("cuda", precision, d, &own);
+    compute_on("cuda", precision, d, &again);
+    unsetenv("HALFSPEC_CUDA_CONV");
+    reference(d, &own, &ref);
+    for (int i = 0; i < OUTPUTS; i++) {
+        const double error = distance(&own.out[i], &ref.out[i]), floor = i == DBIAS ? 0 : least; /* sums are exact */
+        if (!(error >= floor && error <= most))
+            fail_msg("%s, %s, output %d: relative error %.2e, expected %.1e to %.1e", way, precision, i, error, floor, most);
+        assert_memory_equal(own.out[i].value, again.out[i].value, own.out[i].count * sizeof(double));
+    }
+    free_run(&own);
+    free_run(&again);
+    free_run(&ref);
+}
+
+static const hs_conv_desc shapes[] = {
+    /* whole slices of channels, two tiles of rows, two of columns */
+    {.capacity = 2, .h = 9, .w = 11, .ci = 16, .co = 100, .kh = 3, .kw = 3, .stride = 1, .oh = 9, .ow = 11, .pad_h = 1, .pad_w = 1,
+     .bias = true, .need_dx = true, .relu = true, .engine = HS_ENGINE_DIRECT},
+    /* ragged channels, strided, periodic, flipped */
+    {.capacity = 3, .h = 7, .w = 5, .ci = 3, .co = 10, .kh = 5, .kw = 4, .stride = 2, .oh = 4, .ow = 3, .pad_h = 2, .pad_w = 1,
+     .boundary = HS_BOUNDARY_PERIODIC, .flip = true, .bias = true, .need_dx = true, .relu = true, .engine = HS_ENGINE_DIRECT},
+    /* channels in fours, no slices */
+    {.capacity = 1, .h = 6, .w = 6, .ci = 20, .co = 36, .kh = 2, .kw = 1, .stride = 1, .oh = 6, .ow = 6, .bias = true,
+     .need_dx = true, .engine = HS_ENGINE_DIRECT},
+};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+static void plain(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SHAPES; i++)
+        follows("implicit", "exact", &shapes[i], 0, 1e-6);
+    follows("windows", "exact", &shapes[0], 0, 1e-6);
+}
+
+static void tf32(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SHAPES; i++)
+        follows("implicit", "tf32", &shapes[i], 5e-5, 1e-3);
+}
+
+static void bf16(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SHAPES; i++)
+        follows("implicit", "bf16", &shapes[i], 5e-4, 8e-3);
+}
+
+/* What a rectifier drops is dropped both ways; a number that is not one stays visible. */
+static void not_a_number(void **state)
+{
+    (void)state;
+    const hs_conv_desc *d = &shapes[0];
+    run r = fresh_run(d);
+    r.bias.value[7] = NAN;
+    setenv("HALFSPEC_CUDA_CONV", "implicit", 1);
+    compute_on("cuda", "fp32", d, &r);
+    unsetenv("HALFSPEC_CUDA_CONV");
+    for (size_t i = 0; i < r.out[Y].count; i++)
+        assert_true(isnan(r.out[Y].value[i]) == (i % (size_t)d->co == 7));
+    double sum = 0;
+    for (size_t i = 7; i < r.dy.count; i += (size_t)d->co)
+        sum += r.dy.value[i];
+    assert_true(fabs(r.out[DBIAS].value[7] - sum) < 1e-4);
+    free_run(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain),
+        cmocka_unit_test(tf32),
+        cmocka_unit_test(bf16),
+        cmocka_unit_test(not_a_number),
+    };
+    return cmocka_run_group_tests_name("convolution in space", tests, NULL, NULL);
+}
