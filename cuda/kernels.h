@@ -61,9 +61,16 @@ cudaError_t hs_cuda_sgd(cudaStream_t s, hs_update u, size_t count, float *p, con
 cudaError_t hs_cuda_adam(cudaStream_t s, hs_update u, size_t count, float *p, const float *g, float *m, float *v);
 cudaError_t hs_cuda_adam_modulus(cudaStream_t s, hs_update u, int coords, const int32_t *partner, size_t q, float *p,
                                  const float *g, float *m, float *v);
-/* penalty.cu; g NULL: the proximal map. */
+cudaError_t hs_cuda_penalised_squares(cudaStream_t s, double *partial, const hs_piece *piece, int pieces, const float *p, float *g,
+                                      double *value);
+cudaError_t hs_cuda_judge(cudaStream_t s, double clip, const double *squares, hs_update_now *now);
+cudaError_t hs_cuda_update_pieces(cudaStream_t s, hs_update u, const hs_update_now *now, const hs_piece *piece, int pieces,
+                                  float *p, const float *g, float *m, float *v);
+cudaError_t hs_cuda_update_modulus(cudaStream_t s, hs_update u, const hs_update_now *now, double rate, int coords,
+                                   const int32_t *partner, size_t q, float *p, const float *g, float *m, float *v);
+/* penalty.cu; g NULL: the proximal map, whose step is LAMBDA, times NOW's rate if NOW is not NULL. */
 cudaError_t hs_cuda_penalty(cudaStream_t s, double *partial, hs_penalty_kind kind, bool prox, int coords, const int32_t *partner,
-                            const double *weight, size_t q, double lambda, float *p, float *g, double *value);
+                            const double *weight, size_t q, double lambda, const hs_update_now *now, float *p, float *g, double *value);
 /* sums.cu: *VALUE += sum of (x - y)^2; y NULL: of x^2. */
 cudaError_t hs_cuda_distance(cudaStream_t s, double *partial, size_t count, const float *x, const float *y, double *value);
 

@@ -37,12 +37,15 @@ static __device__ double one_number(const penalty &a, size_t t, size_t mate, siz
     return weight * value;
 }
 
-static __global__ void penalise(penalty a, size_t count, const int32_t *partner, const double *weight, float *p, float *g,
-                                double *partial)
+static __global__ void penalise(penalty a, size_t count, const hs_update_now *now, const int32_t *partner, const double *weight,
+                                float *p, float *g, double *partial)
 {
     HS_SHARED(double, room);
     double sum = 0;
-    HS_EACH (i, count) {
+    if (now)
+        a.lambda *= now->lr;
+    const bool still = now && (now->go == 0 || a.lambda == 0);
+    HS_EACH (i, still ? 0 : count) {
         const size_t t = i / a.q;
         sum += one_number(a, t, (size_t)partner[t], i, weight[t], p, g);
     }
@@ -52,15 +55,15 @@ static __global__ void penalise(penalty a, size_t count, const int32_t *partner,
 }
 
 cudaError_t hs_cuda_penalty(cudaStream_t s, double *partial, hs_penalty_kind kind, bool prox, int coords, const int32_t *partner,
-                            const double *weight, size_t q, double lambda, float *p, float *g, double *value)
+                            const double *weight, size_t q, double lambda, const hs_update_now *now, float *p, float *g, double *value)
 {
     const size_t count = (size_t)coords * q, shared = HS_SUM_BLOCK * sizeof(double);
     const unsigned blocks = hs_sum_blocks(count);
     const penalty a = {kind, prox, q, lambda};
     if (count == 0)
         return cudaSuccess;
-    const cudaError_t error = HS_LAUNCH_TOGETHER(penalise, blocks, HS_SUM_BLOCK, shared, s, a, count, partner, weight, p, g,
-                                                 partial);
+    const cudaError_t error = HS_LAUNCH_TOGETHER(penalise, blocks, HS_SUM_BLOCK, shared, s, a, count, now, partner, weight,
+                                                 p, g, partial);
     return error != cudaSuccess
                ? error
                : HS_LAUNCH_TOGETHER(hs_sum_total, 1, HS_SUM_BLOCK, shared, s, (int)blocks, lambda, partial, value);

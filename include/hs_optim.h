@@ -100,6 +100,13 @@ typedef struct hs_optim_report {
  * gradient norm: a non-finite gradient leaves parameters and moments untouched and sets report->finite (if any) to false and returns
  * HS_ENONFINITE without a record; the caller decides together with the other ranks. */
 hs_status hs_optim_step(hs_optim *optim, hs_stream *s, int64_t t, double lr, hs_optim_report *report);
+/* The same in parts, where the update FLOWS: the backend decides about clipping and finiteness on the device. prepare sends what changes per
+ * step; queue does the rest without waiting for anything, so that it can be recorded and repeated. SQUARES: the sum of squares of the last
+ * gradient, in device memory; where it is not finite nothing was changed. */
+bool hs_optim_flows(const hs_optim *optim);
+hs_status hs_optim_prepare(hs_optim *optim, hs_stream *s, int64_t t, double lr);
+hs_status hs_optim_queue(hs_optim *optim, hs_stream *s, bool report);
+const double *hs_optim_squares(const hs_optim *optim);
 /* Penalty value alone (for evaluation and tests). */
 hs_status hs_optim_penalty(hs_optim *optim, hs_stream *s, double *l1, double *l2);
 

@@ -137,11 +137,12 @@ hs_status hs_optim_create_on(const hs_optim_config *config, const hs_optim_targe
     own->config.layers = 0;
     own->target = *target;
     own->device = device;
-    own->block_capacity = 8 + 18 * target->params_count; /* four penalties of four blocks and one table of bins a parameter */
+    own->block_capacity = 10 + 18 * target->params_count; /* four penalties of four blocks and one table of bins a parameter */
     HS_TRY_GOTO(st, hs_calloc((size_t)own->block_capacity, sizeof *own->block, "the optimizer's list of memory", &own->block), failed);
     HS_TRY_GOTO(st, slabs_create(own), failed);
     HS_TRY_GOTO(st, segments_create(own, stream, config), failed);
     HS_TRY_GOTO(st, hs_terms_create(own, stream, config), failed);
+    HS_TRY_GOTO(st, hs_flow_create(own, stream, config), failed);
     *optim = own;
     return HS_OK;
 failed:
@@ -204,7 +205,7 @@ static hs_status update_segment(hs_optim *optim, hs_stream *s, const hs_segment 
     return ops->adam(s, &update, segment->count, p, g, m, v);
 }
 
-static hs_update coefficients(const hs_optim_config *config, int64_t t, double lr, double grad_norm)
+hs_update hs_optim_coefficients(const hs_optim_config *config, int64_t t, double lr, double grad_norm)
 {
     bool momentum = config->kind == HS_MOMENTUM || config->kind == HS_NESTEROV;
     return (hs_update){
@@ -252,6 +253,8 @@ hs_status hs_optim_step(hs_optim *optim, hs_stream *s, int64_t t, double lr, hs_
     const hs_backend *backend = optim->device->backend;
     size_t numbers = optim->target.numbers;
     double sums[SUM_COUNT];
+    if (hs_optim_flows(optim))
+        return hs_flow_step(optim, s, t, lr, report);
     HS_TRY(backend->memory->zero(s, optim->sums, SUM_COUNT * sizeof *optim->sums));
     HS_TRY(hs_terms_gradient(optim, s, false, report != NULL));
     HS_TRY(backend->optim->sum_squares(s, numbers, optim->target.gradients, &optim->sums[SUM_GRADIENT]));
@@ -262,7 +265,7 @@ hs_status hs_optim_step(hs_optim *optim, hs_stream *s, int64_t t, double lr, hs_
                                     .finite = isfinite(grad_norm)};
     if (!isfinite(grad_norm))
         return HS_ENONFINITE;
-    hs_update update = coefficients(&optim->config, t, lr, grad_norm);
+    hs_update update = hs_optim_coefficients(&optim->config, t, lr, grad_norm);
     if (report)
         HS_TRY(backend->memory->copy(s, optim->copy, optim->target.slab, numbers * (size_t)backend->real));
     HS_TRY(update_all(optim, s, &update));

@@ -25,6 +25,7 @@ typedef struct hs_term {
     size_t offset; /* of the parameter in the slab */
     hs_penalty_kind kind;
     bool prox;
+    bool rides;          /* its gradient is added by penalised_squares: see flow.c */
     int sum;             /* SUM_L1 or SUM_L2 */
     double lambda;       /* with the mean's divisor in it */
     double rate;         /* of the layer over the general one */
@@ -55,6 +56,9 @@ struct hs_optim {
     void *copy;             /* [numbers]: the slab before the update; before that, scratch of penalties */
     void *frame;            /* [largest frame] or NULL */
     double *sums;           /* [SUM_COUNT], device memory */
+    hs_piece *piece;        /* device memory; plain ones first, behind them those of adam_modulus */
+    int pieces, plain_pieces;
+    hs_update_now *now;     /* device memory; NULL: updates go through the host */
     void **block;           /* every device allocation, for the end */
     int blocks, block_capacity;
     size_t bytes;
@@ -66,6 +70,14 @@ hs_status hs_optim_create_on(const hs_optim_config *config, const hs_optim_targe
 
 /* Device memory that hs_optim_destroy gives back. */
 hs_status hs_optim_alloc(hs_optim *optim, size_t bytes, void **memory);
+
+hs_update hs_optim_coefficients(const hs_optim_config *config, int64_t t, double lr, double grad_norm);
+
+/* ---- flow.c: updates that wait for nobody ------------------------------------------------------------------------------------- */
+
+/* Behind the terms and segments; leaves optim->now NULL where the backend or a penalty does not allow it. */
+hs_status hs_flow_create(hs_optim *optim, hs_stream *s, const hs_optim_config *config);
+hs_status hs_flow_step(hs_optim *optim, hs_stream *s, int64_t t, double lr, hs_optim_report *report);
 
 /* ---- tables.c: what terms and segments keep on the device ------------------------------------------------------------------- */
 

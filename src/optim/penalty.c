@@ -164,8 +164,9 @@ hs_status hs_terms_gradient(hs_optim *optim, hs_stream *s, bool values_only, boo
 {
     for (int i = 0; i < optim->terms; i++) {
         const hs_term *term = &optim->term[i];
-        if (!term->prox || want_values)
-            HS_TRY(term_gradient(optim, s, term, values_only || term->prox));
+        const bool later = term->prox || term->rides;
+        if (!later || want_values)
+            HS_TRY(term_gradient(optim, s, term, values_only || later));
     }
     return HS_OK;
 }
