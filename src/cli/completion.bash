@@ -23,15 +23,16 @@ _halfspec()
         compopt -o default
         return
         ;;
-    train | eval | config) ;;
+    train | eval | bench | config) ;;
     *) return ;;
     esac
-    if [[ $prev == --predictions ]]; then
+    if [[ $prev == --predictions || $prev == --json && $command == bench ]]; then
         compopt -o default
     elif [[ $cur == -* ]]; then
         case $command in
         train) mapfile -t COMPREPLY < <(compgen -W "--dry-run --help" -- "$cur") ;;
         eval) mapfile -t COMPREPLY < <(compgen -W "--predictions --inputs --help" -- "$cur") ;;
+        bench) mapfile -t COMPREPLY < <(compgen -W "--seconds --json --model-scaling --links --help" -- "$cur") ;;
         config) mapfile -t COMPREPLY < <(compgen -W "--json --help" -- "$cur") ;;
         esac
     elif [[ $cur == *=* ]]; then
@@ -40,6 +41,11 @@ _halfspec()
         # Bash completes behind the last '=' when that is a word break: leave the key away then.
         if [[ $COMP_WORDBREAKS == *=* ]]; then
             COMPREPLY=("${COMPREPLY[@]#"$key="}")
+        fi
+    elif [[ $command == bench && $cur != *[./]* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "transforms products layers step allreduce $("$program" help --keys 2> /dev/null | sed 's/$/=/')" -- "$cur")
+        if [[ ${COMPREPLY[*]} == *= ]]; then
+            compopt -o nospace
         fi
     elif ((cword == 2)); then
         compopt -o default # the configuration, or a run
