@@ -56,10 +56,12 @@ hs_status hs_cuda_fft_plan(hs_conv *conv)
     f->grid_w = zero ? hs_cuda_good_side(d->w + d->kw / 2) : d->w;
     f->bins = hs_bins_count(f->grid_h, f->grid_w);
     HS_TRY(put_phases(conv));
+    hs_cuda_edge edge = {.capacity = d->capacity, .h = d->h, .w = d->w, .grid_h = f->grid_h, .grid_w = f->grid_w, .c = d->ci};
     if (d->in == HS_SPACE)
-        HS_TRY(hs_cuda_transform_plan(conv->device, d->capacity, d->h, d->w, f->grid_h, f->grid_w, d->ci, &f->in));
+        HS_TRY(hs_cuda_transform_plan(conv->device, &edge, &f->in));
+    edge.c = d->co;
     if (d->out == HS_SPACE)
-        HS_TRY(hs_cuda_transform_plan(conv->device, d->capacity, d->h, d->w, f->grid_h, f->grid_w, d->co, &f->out));
+        HS_TRY(hs_cuda_transform_plan(conv->device, &edge, &f->out));
     return HS_OK;
 }
 

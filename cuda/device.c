@@ -74,6 +74,7 @@ static hs_status look_at(hs_cuda_device *d)
     d->minor = properties.minor;
     d->processors = properties.multiProcessorCount;
     d->memory = properties.totalGlobalMem;
+    d->shared = properties.sharedMemPerBlockOptin;
     guess_rates(d);
     return HS_OK;
 }

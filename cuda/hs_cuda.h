@@ -13,7 +13,7 @@ typedef struct hs_cuda_device {
     hs_device base;
     char name[128], bus[32];
     int major, minor, processors;
-    size_t memory;                     /* bytes */
+    size_t memory, shared;             /* bytes; of shared memory that a block may have */
     const char *precision;             /* "fp32", "tf32", "bf16", "exact" */
     hs_cuda_math math;                 /* the same for our own products */
     cublasComputeType_t compute;       /* of products between activations and weights; transforms are always fp32 */
@@ -42,8 +42,8 @@ extern const hs_element_ops hs_cuda_element_ops;
 extern const hs_norm_ops hs_cuda_norm_ops;
 extern const hs_loss_ops hs_cuda_loss_ops;
 extern const hs_optim_ops hs_cuda_optim_ops;
-extern const hs_backend hs_backend_cuda;
 extern const hs_data_ops hs_cuda_data_ops;
+extern const hs_backend hs_backend_cuda;
 
 static inline hs_cuda_device *hs_cuda_device_of(const hs_device *device)
 {
@@ -98,10 +98,23 @@ hs_status hs_cuda_multiply(hs_stream *s, const hs_cuda_product *p);
 
 /* ---- transform.c -------------------------------------------------------------------------------------------------------- */
 
-/* Transforms of planes h x w, filled up with zeros to GRID; spectra have the grid's bins. With grid = plane it is the table's
- * transform. */
-hs_status hs_cuda_transform_plan(hs_device *device, int capacity, int h, int w, int grid_h, int grid_w, int c,
-                                 hs_transform **out);
+/* Planes h x w of c channels, filled up with zeros to GRID, and their spectra, which have the grid's bins. */
+typedef struct hs_cuda_edge {
+    int capacity, h, w, grid_h, grid_w, c;
+    bool relu; /* inverse rectifies, forward masks; small planes only */
+    bool half; /* spectra are stored as bf16; small planes only */
+} hs_cuda_edge;
+/* Planes of up to HS_PLANE_SIDE are multiplied by matrices in one pass (plane.h), larger ones and those in exact precision go through
+ * cuFFT. */
+hs_status hs_cuda_transform_plan(hs_device *device, const hs_cuda_edge *edge, hs_transform **out);
+/* BITS of the rectifier, NULL without one. BIAS [c] or NULL is added to every pixel, before the rectifier. */
+hs_status hs_cuda_transform_forward(hs_stream *s, hs_transform *t, int n, const float *space, const void *bits, void *spectrum,
+                                    void *scratch);
+hs_status hs_cuda_transform_inverse(hs_stream *s, hs_transform *t, int n, const void *spectrum, const float *bias, void *bits,
+                                    float *space, void *scratch);
+size_t hs_cuda_transform_bits(const hs_transform *t); /* bytes */
+/* Forward, and as long for inverse. */
+double hs_cuda_transform_seconds(const hs_device *device, const hs_cuda_edge *edge);
 /* The smallest side >= N without prime factors beyond 7. */
 int hs_cuda_good_side(int n);
 

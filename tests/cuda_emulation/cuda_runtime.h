@@ -20,6 +20,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __restrict__
 
 struct dim3 {
@@ -48,7 +49,6 @@ bool is_device(const void *pointer);
 void wait_block();                                      /* __syncthreads */
 std::uint64_t trade(std::uint64_t mine, unsigned lane); /* value of another lane of the warp */
 unsigned lane();
-cudaError_t queue(cudaStream_t stream, std::function<void()> work);
 /* What a lane brings to a product on tensor cores. All lanes of the warp meet; the 32 fragments are readable until the lane has
  * met twice more. */
 struct fragment {
@@ -60,6 +60,7 @@ void copy_later(void *shared, const void *from, std::size_t bytes);
 void copy_group();
 void copy_wait(unsigned left);
 std::size_t shared_limit(const void *kernel); /* bytes that it may have */
+cudaError_t queue(cudaStream_t stream, std::function<void()> work);
 cudaError_t launch(cudaStream_t stream, const char *name, dim3 grid, dim3 block, std::size_t shared, bool together,
                    std::function<void()> thread);
 void run_grid(const char *name, dim3 grid, dim3 block, std::size_t shared, bool together, const std::function<void()> &thread);
@@ -78,6 +79,8 @@ cudaError_t start(const char *name, void (*kernel)(P...), bool together, dim3 gr
                   cudaStream_t stream, A... a)
 {
     std::tuple<P...> given(static_cast<P>(a)...);
+    if (shared > shared_limit(reinterpret_cast<const void *>(kernel)))
+        return cudaErrorInvalidConfiguration;
     return launch(stream, name, grid, block, shared, together,
                   [=] { std::apply([&](auto... p) { kernel(passed(p, name)...); }, given); });
 }

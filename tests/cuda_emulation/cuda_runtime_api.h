@@ -42,12 +42,16 @@ typedef struct CUevent_st *cudaEvent_t;
 
 typedef struct cudaDeviceProp {
     char name[256];
-    size_t totalGlobalMem;
+    size_t totalGlobalMem, sharedMemPerBlockOptin;
     int major, minor, multiProcessorCount, memoryBusWidth;
     int pciBusID, pciDeviceID, pciDomainID;
 } cudaDeviceProp;
 
 enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
+
+/* Dynamic shared memory beyond 48 KiB has to be asked for, kernel by kernel. */
+typedef enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 } cudaFuncAttribute;
+cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value);
 
 cudaError_t cudaGetDeviceCount(int *count);
 cudaError_t cudaDriverGetVersion(int *version);

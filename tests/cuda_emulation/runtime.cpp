@@ -32,6 +32,8 @@ struct CUevent_st {
 static std::map<std::uintptr_t, std::size_t> blocks; /* by host address */
 static std::set<CUstream_st *> streams;
 static std::size_t used;
+static std::map<const void *, std::size_t> asked; /* shared memory, by kernel */
+static const int most_shared = 227 * 1024;        /* compute capability 9.0 */
 static cudaError_t last = cudaSuccess;
 
 static cudaError_t failed(cudaError_t error)
@@ -299,6 +301,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device)
     properties->totalGlobalMem = number_from("HS_EMULATE_MEMORY", std::size_t(1) << 40);
     properties->major = asked_for("wrong-arch") ? 5 : 9;
     properties->multiProcessorCount = 132;
+    properties->sharedMemPerBlockOptin = most_shared;
     properties->memoryBusWidth = 5120;
     properties->pciBusID = device + 1;
     return cudaSuccess;
@@ -340,12 +343,25 @@ const char *cudaGetErrorString(cudaError_t error)
     return error == cudaSuccess ? "no error" : "emulated error";
 }
 
+cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute, int value)
+{
+    if (value < 0 || value > most_shared)
+        return failed(cudaErrorInvalidValue);
+    asked[kernel] = (std::size_t)value;
+    return cudaSuccess;
+}
+
+std::size_t emulation::shared_limit(const void *kernel)
+{
+    const auto found = asked.find(kernel);
+    return found == asked.end() || found->second < 48 * 1024 ? 48 * 1024 : found->second;
+}
+
 cudaError_t emulation::launch(cudaStream_t stream, const char *name, dim3 grid, dim3 block, std::size_t shared, bool together,
                               std::function<void()> thread)
 {
     const bool legal = grid.x && grid.y && grid.z && block.x && block.y && block.z && grid.y < 65536 && grid.z < 65536 &&
-                       block.z <= 64 && block.x * block.y * block.z <= 1024 &&
-                       shared <= 48 * 1024; /* more would have to be asked for */
+                       block.z <= 64 && block.x * block.y * block.z <= 1024;
     if (!legal)
         return failed(cudaErrorInvalidConfiguration);
     if (asked_for("wrong-arch"))
