@@ -5,17 +5,18 @@
 #include "hs_rng.h"
 #include "kernels.h"
 
-static __global__ void dropout(size_t count, double p, uint64_t seed, uint32_t step, uint32_t layer, uint64_t from,
+static __global__ void dropout(size_t count, double p, uint64_t seed, const uint32_t *step, uint32_t layer, uint64_t from,
                                const float *x, float *y)
 {
     const float keep = (float)(1 / (1 - p));
+    const uint32_t now = *step;
     HS_EACH (i, count) {
-        const hs_words draw = hs_random(seed, HS_DRAW_DROPOUT, step, layer, from + i);
+        const hs_words draw = hs_random(seed, HS_DRAW_DROPOUT, now, layer, from + i);
         y[i] = hs_uniform(draw.w[0], draw.w[1]) < p ? 0 : keep * x[i];
     }
 }
 
-cudaError_t hs_cuda_dropout(cudaStream_t s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer,
+cudaError_t hs_cuda_dropout(cudaStream_t s, int n, size_t features, double p, uint64_t seed, const uint32_t *step, uint32_t layer,
                             int64_t first, const float *x, float *y)
 {
     const size_t count = (size_t)n * features;

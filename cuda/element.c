@@ -31,7 +31,7 @@ static hs_status scale(hs_stream *s, size_t count, double factor, void *y)
     return hs_cuda_check(hs_cuda_scale(hs_cuda_raw(s), count, factor, y), "scale");
 }
 
-static hs_status dropout(hs_stream *s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer,
+static hs_status dropout(hs_stream *s, int n, size_t features, double p, uint64_t seed, const uint32_t *step, uint32_t layer,
                          int64_t first, const void *x, void *y)
 {
     return hs_cuda_check(hs_cuda_dropout(hs_cuda_raw(s), n, features, p, seed, step, layer, first, x, y), "dropout");
@@ -89,11 +89,32 @@ static hs_status apply_bwd(hs_stream *s, size_t rows, int c, const void *x, cons
                          "norm apply_bwd");
 }
 
+static hs_status statistics(hs_stream *s, int c, const double *sums, double total, double epsilon, double momentum, double *mean,
+                            double *rstd, void *running_mean, void *running_var)
+{
+    return hs_cuda_check(hs_cuda_norm_statistics(hs_cuda_raw(s), c, sums, total, epsilon, momentum, mean, rstd, running_mean, running_var),
+                         "norm statistics");
+}
+
+static hs_status running(hs_stream *s, int c, const void *running_mean, const void *running_var, double epsilon, double *mean,
+                         double *rstd)
+{
+    return hs_cuda_check(hs_cuda_norm_running(hs_cuda_raw(s), c, running_mean, running_var, epsilon, mean, rstd), "norm running");
+}
+
+static hs_status gradients(hs_stream *s, int c, const double *sums, void *dgamma, void *dbeta)
+{
+    return hs_cuda_check(hs_cuda_norm_gradients(hs_cuda_raw(s), c, sums, dgamma, dbeta), "norm gradients");
+}
+
 const hs_norm_ops hs_cuda_norm_ops = {
     .moments = moments,
     .apply = apply,
     .moments_bwd = moments_bwd,
     .apply_bwd = apply_bwd,
+    .statistics = statistics,
+    .running = running,
+    .gradients = gradients,
 };
 
 /* ---- loss --------------------------------------------------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ cudaError_t hs_cuda_scale(cudaStream_t s, size_t count, double factor, float *y)
 cudaError_t hs_cuda_scale_rows(cudaStream_t s, size_t rows, int cols, int width, double factor, float *c);
 cudaError_t hs_cuda_axpy(cudaStream_t s, size_t count, double alpha, const float *x, float *y);
 /* dropout.cu */
-cudaError_t hs_cuda_dropout(cudaStream_t s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer,
+cudaError_t hs_cuda_dropout(cudaStream_t s, int n, size_t features, double p, uint64_t seed, const uint32_t *step, uint32_t layer,
                             int64_t first, const float *x, float *y);
 /* modulus.cu */
 cudaError_t hs_cuda_modulus_fwd(cudaStream_t s, bool soft, int bins, const uint8_t *self, int n, int c, const float *x,
@@ -52,6 +52,11 @@ cudaError_t hs_cuda_moments_bwd(cudaStream_t s, double *partial, size_t rows, in
                                 const double *rstd, const float *dy, double *sums);
 cudaError_t hs_cuda_norm_apply_bwd(cudaStream_t s, size_t rows, int c, const float *x, const double *mean, const double *rstd,
                                    const float *gamma, const float *dy, const double *sums, double total, float *dx);
+cudaError_t hs_cuda_norm_statistics(cudaStream_t s, int c, const double *sums, double total, double epsilon, double momentum,
+                                    double *mean, double *rstd, float *running_mean, float *running_var);
+cudaError_t hs_cuda_norm_running(cudaStream_t s, int c, const float *running_mean, const float *running_var, double epsilon,
+                                 double *mean, double *rstd);
+cudaError_t hs_cuda_norm_gradients(cudaStream_t s, int c, const double *sums, float *dgamma, float *dbeta);
 /* loss.cu */
 cudaError_t hs_cuda_softmax(cudaStream_t s, double *partial, int n, int classes, const float *logits, const int32_t *labels,
                             double scale, float *dlogits, double *totals);

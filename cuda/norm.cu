@@ -62,6 +62,55 @@ static __global__ void apply_bwd(size_t count, int c, const float *x, const doub
     }
 }
 
+/* ---- what is made of the sums: a number a channel ------------------------------------------------------------------------ */
+
+static __global__ void statistics(int c, const double *sums, double total, double epsilon, double momentum, double *mean,
+                                  double *rstd, float *running_mean, float *running_var)
+{
+    HS_EACH (j, (size_t)c) {
+        const double m = sums[j] / total, raw = sums[c + j] / total - m * m, var = raw < 0 ? 0 : raw;
+        mean[j] = m;
+        rstd[j] = 1 / sqrt(var + epsilon);
+        running_mean[j] = (float)((1 - momentum) * (double)running_mean[j] + momentum * m);
+        running_var[j] = (float)((1 - momentum) * (double)running_var[j] + momentum * (var * total / (total > 2 ? total - 1 : 1)));
+    }
+}
+
+static __global__ void running(int c, const float *running_mean, const float *running_var, double epsilon, double *mean,
+                               double *rstd)
+{
+    HS_EACH (j, (size_t)c) {
+        mean[j] = running_mean[j];
+        rstd[j] = 1 / sqrt((double)running_var[j] + epsilon);
+    }
+}
+
+static __global__ void gradients(int c, const double *sums, float *dgamma, float *dbeta)
+{
+    HS_EACH (j, (size_t)c) {
+        dbeta[j] = (float)sums[j];
+        dgamma[j] = (float)sums[c + j];
+    }
+}
+
+cudaError_t hs_cuda_norm_statistics(cudaStream_t s, int c, const double *sums, double total, double epsilon, double momentum,
+                                    double *mean, double *rstd, float *running_mean, float *running_var)
+{
+    return HS_LAUNCH(statistics, hs_blocks((size_t)c), HS_BLOCK, 0, s, c, sums, total, epsilon, momentum, mean, rstd, running_mean,
+                     running_var);
+}
+
+cudaError_t hs_cuda_norm_running(cudaStream_t s, int c, const float *running_mean, const float *running_var, double epsilon,
+                                 double *mean, double *rstd)
+{
+    return HS_LAUNCH(running, hs_blocks((size_t)c), HS_BLOCK, 0, s, c, running_mean, running_var, epsilon, mean, rstd);
+}
+
+cudaError_t hs_cuda_norm_gradients(cudaStream_t s, int c, const double *sums, float *dgamma, float *dbeta)
+{
+    return HS_LAUNCH(gradients, hs_blocks((size_t)c), HS_BLOCK, 0, s, c, sums, dgamma, dbeta);
+}
+
 static cudaError_t finish_moments(cudaStream_t s, cudaError_t slices, size_t rows, int c, const double *partial, double *sums)
 {
     if (slices != cudaSuccess)

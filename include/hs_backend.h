@@ -38,6 +38,8 @@ typedef struct hs_stream {
     hs_device *device;
 } hs_stream;
 
+typedef struct hs_recording hs_recording; /* backend's own */
+
 typedef struct hs_device_options {
     int threads;      /* 0: what the process may use */
     int ordinal;      /* GPU to take, -1: local rank modulo devices */
@@ -55,6 +57,12 @@ typedef struct hs_device_ops {
     hs_status (*stream_create)(hs_device *device, hs_stream **stream);
     void (*stream_destroy)(hs_stream **stream);
     hs_status (*stream_sync)(hs_stream *stream);
+    /* Optional, all or none. What is queued on STREAM between begin and end is not done but recorded, with the arguments it has then and the
+     * contents that memory will have at each repeat. In between nothing may wait, allocate, or copy from or to the host. */
+    hs_status (*record_begin)(hs_stream *stream);
+    hs_status (*record_end)(hs_stream *stream, hs_recording **recording); /* ends it in any case */
+    hs_status (*record_repeat)(hs_stream *stream, hs_recording *recording);
+    void (*record_destroy)(hs_recording **recording);
 } hs_device_ops;
 
 typedef struct hs_memory_ops {
@@ -176,8 +184,8 @@ typedef struct hs_element_ops {
     hs_status (*add)(hs_stream *s, size_t count, const void *a, const void *b, void *y);        /* in place allowed */
     hs_status (*scale)(hs_stream *s, size_t count, double factor, void *y);
     /* Inverted dropout: kept with probability 1-p and divided by it. Element j of row i draws from hs_random(seed, HS_DRAW_DROPOUT,
-     * step, layer, (first + i) * features + j), uniform < p dropped. Backward is the same call on dy. */
-    hs_status (*dropout)(hs_stream *s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer, int64_t first,
+     * *step, layer, (first + i) * features + j), uniform < p dropped. STEP [1] in device memory. Backward is the same call on dy. */
+    hs_status (*dropout)(hs_stream *s, int n, size_t features, double p, uint64_t seed, const uint32_t *step, uint32_t layer, int64_t first,
                          const void *x, void *y);
     /* Spectral activations on [bins][n][2c], in orthonormal coordinates, offset b [c] per channel:
      *   modReLU         g = max(1 + b/|z|, 0), z -> g z            (Arjovsky, Shah, Bengio 2016)
@@ -203,6 +211,13 @@ typedef struct hs_norm_ops {
     /* dx = gamma rstd (dy - sums0/total - xhat sums1/total); total = rows of all ranks. */
     hs_status (*apply_bwd)(hs_stream *s, size_t rows, int c, const void *x, const double *mean, const double *rstd, const void *gamma,
                            const void *dy, const double *sums, double total, void *dx);
+    /* What is made of the sums, so that they need not leave the device. MEAN, RSTD = 1/sqrt(variance + epsilon) from SUMS over TOTAL rows, and
+     * running = (1 - momentum) running + momentum new, whose variance is the unbiased one; the same two from RUNNING_*; and from SUMS of
+     * moments_bwd the gradients of gamma and beta. RUNNING_*, DGAMMA, DBETA [c] in the backend's real, MEAN and RSTD [c] double. */
+    hs_status (*statistics)(hs_stream *s, int c, const double *sums, double total, double epsilon, double momentum, double *mean, double *rstd,
+                            void *running_mean, void *running_var);
+    hs_status (*running)(hs_stream *s, int c, const void *running_mean, const void *running_var, double epsilon, double *mean, double *rstd);
+    hs_status (*gradients)(hs_stream *s, int c, const double *sums, void *dgamma, void *dbeta);
 } hs_norm_ops;
 
 /* ---- loss --------------------------------------------------------------------------------------------------------------------------- */

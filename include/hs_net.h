@@ -143,10 +143,13 @@ typedef struct hs_pass {
     int64_t step, epoch;
     int rank;
     bool training;
+    bool prepared;     /* hs_net_prepare was called for this pass, and X and LABELS are on the device: nothing comes from the host any more */
     const hs_net_hooks *hooks; /* may be NULL */
 } hs_pass;
 
-/* X [n][h][w][c] host floats, LABELS [n] host; NULL: they lie in the device memory below already. forward leaves logits in device memory. */
+/* prepare sends what changes from step to step and is drawn on the host (keys, cut-offs); forward does it by itself unless the pass is PREPARED.
+ * X [n][h][w][c] host floats, LABELS [n] host; NULL: they lie in the device memory below already. forward leaves logits in device memory. */
+hs_status hs_net_prepare(hs_net *net, hs_stream *s, const hs_pass *pass);
 hs_status hs_net_forward(hs_net *net, hs_stream *s, const hs_pass *pass, const float *x);
 void *hs_net_input_memory(hs_net *net);      /* [capacity][h][w][c] in the backend's real */
 int32_t *hs_net_labels_memory(hs_net *net);  /* [capacity] */

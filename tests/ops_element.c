@@ -97,7 +97,9 @@ static hs_status run_dropout(op_run *run, const void *parameters)
     const size_t count = (size_t)p->n * p->features;
     op_limit(run, 1e-6, "the same mask, one rounding a number");
     void *x = p->special ? op_in_special(run, "x", count) : op_in(run, "x", count, 1);
-    return op_backend(run)->element->dropout(op_stream(run), p->n, p->features, p->p, 77, p->step, p->layer, p->first, x,
+    const int32_t key = (int32_t)p->step;
+    const uint32_t *step = op_in_values(run, "step", OP_INT32, 1, &key);
+    return op_backend(run)->element->dropout(op_stream(run), p->n, p->features, p->p, 77, step, p->layer, p->first, x,
                                              op_out(run, "y", OP_REAL, count));
 }
 

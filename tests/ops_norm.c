@@ -44,6 +44,32 @@ static hs_status run_norm(op_run *run, const void *parameters)
     return ops->apply_bwd(op_stream(run), p->rows, p->c, x, mean, rstd, gamma, dy, all, p->total, op_out(run, "dx", OP_REAL, count));
 }
 
+/* What is made of sums over TOTAL rows; one channel in seven has no variance at all. */
+static hs_status run_statistics(op_run *run, const void *parameters)
+{
+    enum { CHANNELS = 64 };
+    const norm *p = parameters;
+    const size_t c = (size_t)p->c;
+    const hs_norm_ops *ops = op_backend(run)->norm;
+    double sums_host[2 * CHANNELS], var_host[CHANNELS];
+    for (size_t j = 0; j < c; j++) {
+        const double mean = op_normal(run, "mean", j), var = j % 7 == 3 ? 0 : exp(op_normal(run, "var", j));
+        sums_host[j] = mean * p->total;
+        sums_host[c + j] = (var + mean * mean) * p->total;
+        var_host[j] = exp(op_normal(run, "old var", j));
+    }
+    double *sums = op_in_values(run, "sums", OP_DOUBLE, 2 * c, sums_host);
+    op_limit(run, 1e-5, "differences of squares, in double; kept as float");
+    op_slab(run, true);
+    void *mean = op_inout(run, "running mean", c, 1), *var = op_inout_values(run, "running var", OP_REAL, c, var_host);
+    void *dgamma = op_out(run, "dgamma", OP_REAL, c), *dbeta = op_out(run, "dbeta", OP_REAL, c);
+    op_slab(run, false);
+    HS_TRY(ops->running(op_stream(run), p->c, mean, var, 1e-3, op_out(run, "old mean", OP_DOUBLE, c), op_out(run, "old rstd", OP_DOUBLE, c)));
+    HS_TRY(ops->statistics(op_stream(run), p->c, sums, p->total, 1e-3, 0.3, op_out(run, "mean", OP_DOUBLE, c), op_out(run, "rstd", OP_DOUBLE, c),
+                           mean, var));
+    return ops->gradients(op_stream(run), p->c, sums, dgamma, dbeta);
+}
+
 void ops_norm(op_suite *suite)
 {
     op_topic(suite, "batch norm");
@@ -51,5 +77,6 @@ void ops_norm(op_suite *suite)
         norm p = {i < 2 ? (size_t)i : (size_t)op_random(suite, 1, 3000), op_random(suite, 1, 40), 1};
         p.total = (double)p.rows + op_random(suite, 1, 100);
         op_case(suite, run_norm, &p, "norm rows=%zu c=%d total=%g", p.rows, p.c, p.total);
+        op_case(suite, run_statistics, &p, "norm statistics c=%d total=%g", p.c, p.total);
     }
 }

@@ -141,13 +141,14 @@ static void dense_ops(void)
 
 static void range_ops(void)
 {
+    const uint32_t step = 2;
     const hs_update u = {.lr = 0.1, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .grad_scale = 1, .correction1 = 1, .correction2 = 1};
     for (size_t count = 100; count <= 200000; count += 199900) {
         fx.b->element->relu_fwd(fx.s, count, fx.x, fx.z);
         fx.b->element->relu_bwd(fx.s, count, fx.x, fx.y, fx.z);
         fx.b->element->tanh_fwd(fx.s, count, fx.x, fx.z);
         fx.b->element->add(fx.s, count, fx.x, fx.y, fx.z);
-        fx.b->element->dropout(fx.s, 10, count / 10, 0.5, 1, 2, 3, 4, fx.x, fx.z);
+        fx.b->element->dropout(fx.s, 10, count / 10, 0.5, 1, &step, 3, 4, fx.x, fx.z);
         fx.b->optim->sgd(fx.s, &u, count, fx.z, fx.x, fx.y);
         fx.b->optim->adam(fx.s, &u, count, fx.z, fx.x, fx.y, fx.w);
         fx.b->optim->sum_squares(fx.s, count, fx.x, fx.sums);

@@ -52,13 +52,13 @@ static void dropout_depends_on_the_global_position_alone(void **state)
     (void)state;
     enum { N = 12, F = 31 };
     double *x = normals(N * F), *whole = zeros(N * F), *parts = zeros(N * F);
-    assert_ok(ref->element->dropout(stream, N, F, 0.4, 9, 5, 2, 100, x, whole));
+    assert_ok(ref->element->dropout(stream, N, F, 0.4, 9, &(uint32_t){5}, 2, 100, x, whole));
     for (int from = 0, n; from < N; from += n) {
         n = pick(1, N - from);
-        assert_ok(ref->element->dropout(stream, n, F, 0.4, 9, 5, 2, 100 + from, x + from * F, parts + from * F));
+        assert_ok(ref->element->dropout(stream, n, F, 0.4, 9, &(uint32_t){5}, 2, 100 + from, x + from * F, parts + from * F));
     }
     assert_memory_equal(whole, parts, N * F * sizeof *x);
-    assert_ok(ref->element->dropout(stream, N, F, 0.4, 9, 6, 2, 100, x, parts)); /* another step: another mask */
+    assert_ok(ref->element->dropout(stream, N, F, 0.4, 9, &(uint32_t){6}, 2, 100, x, parts)); /* another step: another mask */
     assert_true(distance(N * F, parts, whole) > 0.1);
     free(x), free(whole), free(parts);
 }
@@ -70,13 +70,13 @@ static void dropout_keeps_the_mean(void **state)
     double *x = zeros(COUNT), *y = zeros(COUNT), kept = 0;
     for (int i = 0; i < COUNT; i++)
         x[i] = 1;
-    assert_ok(ref->element->dropout(stream, 1, COUNT, 0.3, test_seed, 0, 0, 0, x, y));
+    assert_ok(ref->element->dropout(stream, 1, COUNT, 0.3, test_seed, &(uint32_t){0}, 0, 0, x, y));
     for (int i = 0; i < COUNT; i++) {
         assert_true(y[i] == 0 || fabs(y[i] - 1 / 0.7) < 1e-15);
         kept += y[i] != 0;
     }
     assert_near(kept / COUNT, 0.7, 6 * sqrt(0.3 * 0.7 / COUNT));
-    assert_ok(ref->element->dropout(stream, 1, COUNT, 0, test_seed, 0, 0, 0, x, y));
+    assert_ok(ref->element->dropout(stream, 1, COUNT, 0, test_seed, &(uint32_t){0}, 0, 0, x, y));
     assert_memory_equal(x, y, COUNT * sizeof *x);
     free(x), free(y);
 }

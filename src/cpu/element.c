@@ -72,7 +72,7 @@ static hs_status scale(hs_stream *s, size_t count, double factor, void *y)
     return HS_OK;
 }
 
-static hs_status dropout(hs_stream *s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer, int64_t first,
+static hs_status dropout(hs_stream *s, int n, size_t features, double p, uint64_t seed, const uint32_t *step, uint32_t layer, int64_t first,
                          const void *x, void *y)
 {
     const float *in = x, factor = (float)(1.0 / (1.0 - p));
@@ -80,7 +80,7 @@ static hs_status dropout(hs_stream *s, int n, size_t features, double p, uint64_
     const size_t count = (size_t)n * features;
 #pragma omp parallel for num_threads(s->device->threads) schedule(static) if (count > LEAST / 10)
     for (size_t i = 0; i < count; i++) {
-        const hs_words r = hs_random(seed, HS_DRAW_DROPOUT, step, layer, (uint64_t)first * features + i);
+        const hs_words r = hs_random(seed, HS_DRAW_DROPOUT, *step, layer, (uint64_t)first * features + i);
         out[i] = hs_uniform(r.w[0], r.w[1]) < p ? 0.0f : in[i] * factor;
     }
     return HS_OK;

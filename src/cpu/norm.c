@@ -73,5 +73,13 @@ static hs_status apply_bwd(hs_stream *s, size_t rows, int c, const void *x, cons
     return HS_OK;
 }
 
-const hs_norm_ops hs_cpu_norm_ops = {.moments = moments, .apply = apply, .moments_bwd = moments_bwd, .apply_bwd = apply_bwd};
+const hs_norm_ops hs_cpu_norm_ops = {
+    .moments = moments,
+    .apply = apply,
+    .moments_bwd = moments_bwd,
+    .apply_bwd = apply_bwd,
+    .statistics = hs_ref32_norm_statistics,
+    .running = hs_ref32_norm_running,
+    .gradients = hs_ref32_norm_gradients,
+};
 const hs_loss_ops hs_cpu_loss_ops = {.softmax = hs_ref32_softmax};

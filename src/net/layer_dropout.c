@@ -17,12 +17,19 @@ static hs_status parse(hs_reader *r, const hs_net *net, hs_node *node)
     return HS_OK;
 }
 
+static hs_status plan(hs_net *net, hs_node *node)
+{
+    (void)node;
+    net->keyed = true;
+    return HS_OK;
+}
+
 static hs_status run(const hs_net *net, const hs_node *node, hs_stream *s, const hs_pass *pass, const void *from, void *to)
 {
     const dropout_args *a = node->args;
     if (!pass->training || a->p == 0.0)
         return hs_node_copy(net, s, (size_t)pass->n * node->count, from, to);
-    return net->backend->element->dropout(s, pass->n, node->count, a->p, pass->seed, (uint32_t)pass->step, node->index, pass->first, from, to);
+    return net->backend->element->dropout(s, pass->n, node->count, a->p, pass->seed, net->step_key, node->index, pass->first, from, to);
 }
 
 static hs_status forward(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass)
@@ -36,5 +43,5 @@ static hs_status backward(hs_net *net, hs_node *node, hs_stream *s, const hs_pas
 }
 
 const hs_layer_kind hs_layer_dropout = {
-    .symbol = "D", .stem = "drop", .form = "D0.5", .args_bytes = sizeof(dropout_args), .parse = parse, .forward = forward, .backward = backward,
+    .symbol = "D", .stem = "drop", .form = "D0.5", .args_bytes = sizeof(dropout_args), .parse = parse, .plan = plan, .forward = forward, .backward = backward,
 };

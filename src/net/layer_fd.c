@@ -118,13 +118,18 @@ static void draw(const hs_net *net, const hs_node *node, const hs_pass *pass)
     }
 }
 
+static hs_status prepare(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass)
+{
+    fd_state *st = node->state;
+    draw(net, node, pass);
+    return net->backend->memory->upload(s, st->keep, st->host, 2 * (size_t)pass->n * sizeof *st->host);
+}
+
 static hs_status forward(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass)
 {
     fd_state *st = node->state;
     if (!pass->training)
         return hs_node_copy(net, s, (size_t)pass->n * node->count, node->x[0], node->y);
-    draw(net, node, pass);
-    HS_TRY(net->backend->memory->upload(s, st->keep, st->host, 2 * (size_t)pass->n * sizeof *st->host));
     return st->ops->lowpass(s, st->plan, pass->n, node->x[0], st->keep, node->y, net->scratch);
 }
 
@@ -138,7 +143,7 @@ static hs_status backward(hs_net *net, hs_node *node, hs_stream *s, const hs_pas
 const hs_layer_kind hs_layer_fd = {
     .symbol = "FD", .stem = "fd", .form = "FD", .args_bytes = sizeof(fd_args), .state_bytes = sizeof(fd_state),
     .parse = parse, .option = option, .params = params, .choices = choices, .flags = flags,
-    .plan = plan, .release = release, .forward = forward, .backward = backward,
+    .plan = plan, .release = release, .prepare = prepare, .forward = forward, .backward = backward,
 };
 
 int hs_net_cutoffs(const hs_net *net, int *cutoffs, int capacity)

@@ -84,6 +84,7 @@ static hs_status run_once(hs_net *probe, hs_stream *s, const hs_pass *pass, doub
     double start = hs_now();
     HS_TRY(node->kind->forward(probe, node, s, pass));
     if (node->wanted)
+    HS_TRY(node->kind->prepare ? node->kind->prepare(probe, node, s, pass) : HS_OK);
         HS_TRY(node->kind->backward(probe, node, s, pass));
     HS_TRY(probe->backend->device->stream_sync(s));
     *seconds = hs_now() - start;

@@ -52,6 +52,8 @@ struct hs_layer_kind {
     void (*release)(hs_node *node);
 
     hs_status (*forward)(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass);
+    /* What a training pass needs from the host beyond its samples: sent before forward, so that forward and backward can be recorded. */
+    hs_status (*prepare)(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass);
     /* Writes dx[i] where it is not NULL, and the gradients of its parameters. */
     hs_status (*backward)(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass);
 };
@@ -130,6 +132,8 @@ struct hs_net {
 
 /* ---- layers.c: the list -------------------------------------------------------------------------------------------------- */
 
+    bool keyed;   /* some layer draws by step: */
+    void *step_key; /* device uint32 [1] */
 extern const hs_layer_kind *const hs_layer_kinds[]; /* what the notation knows; NULL ends it */
 extern const hs_layer_kind hs_layer_input, hs_layer_add, hs_layer_transform; /* made by the graph and the planner */
 

@@ -14,6 +14,7 @@ hs_status hs_net_plan(hs_net *net, hs_device *device, hs_stream *stream, const h
     for (int i = 1; i < net->steps; i++)
         if (net->step[i]->kind->plan)
             HS_TRY(net->step[i]->kind->plan(net, net->step[i]));
+    HS_TRY(hs_want_table(net, sizeof(uint32_t), &net->step_key));
     HS_TRY(hs_memory_layout(net));
     for (int i = 1; i < net->steps; i++)
         if (net->step[i]->kind->fill)
@@ -45,9 +46,23 @@ static hs_status mark(const hs_pass *pass, int i, bool backward, void *data)
     return hooks && hooks->mark ? hooks->mark(hooks->context, i - 1, backward, data) : HS_OK;
 }
 
+hs_status hs_net_prepare(hs_net *net, hs_stream *s, const hs_pass *pass)
+{
+    const uint32_t key = (uint32_t)pass->step;
+    HS_TRY(check(net, pass));
+    if (net->keyed && pass->training)
+        HS_TRY(net->backend->memory->upload(s, net->step_key, &key, sizeof key));
+    for (int i = 1; i < net->steps && pass->training; i++)
+        if (net->step[i]->kind->prepare)
+            HS_TRY(net->step[i]->kind->prepare(net, net->step[i], s, pass));
+    return HS_OK;
+}
+
 hs_status hs_net_forward(hs_net *net, hs_stream *s, const hs_pass *pass, const float *x)
 {
     HS_TRY(check(net, pass));
+    if (!pass->prepared)
+        HS_TRY(hs_net_prepare(net, s, pass));
     if (x && pass->n > 0)
         HS_TRY(net->backend->memory->from_float(s, (size_t)pass->n * hs_shape_count(net->in), x, net->step[0]->y));
     for (int i = 1; i < net->steps; i++) {

@@ -65,7 +65,7 @@ hs_status REF(scale)(hs_stream *s, size_t count, double factor, void *y)
     return HS_OK;
 }
 
-hs_status REF(dropout)(hs_stream *s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer, int64_t first,
+hs_status REF(dropout)(hs_stream *s, int n, size_t features, double p, uint64_t seed, const uint32_t *step, uint32_t layer, int64_t first,
                        const void *x, void *y)
 {
     (void)s;
@@ -74,7 +74,7 @@ hs_status REF(dropout)(hs_stream *s, int n, size_t features, double p, uint64_t 
     for (int i = 0; i < n; i++) {
         for (size_t j = 0; j < features; j++, in++, out++) {
             uint64_t index = (uint64_t)(first + i) * features + j;
-            hs_words draw = hs_random(seed, HS_DRAW_DROPOUT, step, layer, index);
+            hs_words draw = hs_random(seed, HS_DRAW_DROPOUT, *step, layer, index);
             *out = hs_uniform(draw.w[0], draw.w[1]) < p ? 0 : (real)((double)*in / (1 - p));
         }
     }

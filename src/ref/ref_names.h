@@ -72,7 +72,7 @@ hs_status HS_REF_NAME(tanh_fwd)(hs_stream *s, size_t count, const void *x, void 
 hs_status HS_REF_NAME(tanh_bwd)(hs_stream *s, size_t count, const void *y, const void *dy, void *dx);
 hs_status HS_REF_NAME(add)(hs_stream *s, size_t count, const void *a, const void *b, void *y);
 hs_status HS_REF_NAME(scale)(hs_stream *s, size_t count, double factor, void *y);
-hs_status HS_REF_NAME(dropout)(hs_stream *s, int n, size_t features, double p, uint64_t seed, uint32_t step, uint32_t layer, int64_t first,
+hs_status HS_REF_NAME(dropout)(hs_stream *s, int n, size_t features, double p, uint64_t seed, const uint32_t *step, uint32_t layer, int64_t first,
                                const void *x, void *y);
 hs_status HS_REF_NAME(modulus_fwd)(hs_stream *s, bool soft, int bins, const uint8_t *self, int n, int c, const void *x, const void *b,
                                    void *y);
@@ -86,6 +86,11 @@ hs_status HS_REF_NAME(moments_bwd)(hs_stream *s, size_t rows, int c, const void 
                                    double *sums);
 hs_status HS_REF_NAME(norm_apply_bwd)(hs_stream *s, size_t rows, int c, const void *x, const double *mean, const double *rstd,
                                       const void *gamma, const void *dy, const double *sums, double total, void *dx);
+hs_status HS_REF_NAME(norm_statistics)(hs_stream *s, int c, const double *sums, double total, double epsilon, double momentum, double *mean,
+                                       double *rstd, void *running_mean, void *running_var);
+hs_status HS_REF_NAME(norm_running)(hs_stream *s, int c, const void *running_mean, const void *running_var, double epsilon, double *mean,
+                                    double *rstd);
+hs_status HS_REF_NAME(norm_gradients)(hs_stream *s, int c, const double *sums, void *dgamma, void *dbeta);
 
 hs_status HS_REF_NAME(softmax)(hs_stream *s, int n, int classes, const void *logits, const int32_t *labels, double scale, void *dlogits,
                                double *totals);
