@@ -25,6 +25,7 @@ typedef struct hs_bench_options {
     unsigned parts;       /* HS_BENCH_*; 0: all, with a model the step alone */
     double seconds;       /* to spend on timing in all, > 0 */
     const char *json;     /* file for the rows, one object a line; NULL: none */
+    bool no_errors;       /* do not compare with the reference */
     bool model_scaling;   /* end with the prediction for many ranks */
     const char *links;    /* figures for it, "name=value,..."; NULL: the stated defaults */
     const hs_log *log;

@@ -4,7 +4,7 @@
 command -v shellcheck > /dev/null || skip_all "no shellcheck here; apt-get install shellcheck"
 here=$(pwd)
 cd "$srcdir" || exit 99
-for script in bootstrap jobs/*.sh jobs/*.slurm tests/*.sh tests/run-tap tests/run-python; do
+for script in bootstrap jobs/*.sh jobs/*/*.sh jobs/*.slurm tests/*.sh tests/run-tap tests/run-python; do
     case $script in
     tests/t_*) without="-S warning -e SC1091,SC2154" ;; # srcdir and scratch come from make and lib.sh
     *) without= ;;

@@ -100,7 +100,7 @@ void hs_work_layer(const hs_net *net, const hs_layer_row *row, bool has_dx, doub
         forward->flop = row->gflop * 1e9 * n / (2 + has_dx);
         backward->flop = forward->flop * (1 + has_dx);
     }
-    if (strncmp(row->notation, "SP", 2) == 0 || strcmp(row->notation, "-") == 0) { /* spectral pooling, a transform of the planner's */
+    if (strstr(row->notation, "SP") || strcmp(row->notation, "-") == 0) { /* spectral pooling, a transform of the planner's */
         double in_flop = row->from == HS_SPACE ? transform_flop(row->in.h, row->in.w, n * row->in.c) : 0;
         double out_flop = row->domain == HS_SPACE ? transform_flop(row->out.h, row->out.w, n * row->out.c) : 0;
         forward->flop = backward->flop = in_flop + out_flop;

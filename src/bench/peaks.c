@@ -69,7 +69,7 @@ static hs_status measure_arithmetic(hs_bench *b, int threads)
     }
     HS_TRY(hs_timing_run(run_arithmetic, &a, REPEATS * 0.02, &t));
     snprintf(what, sizeof what, "%d thread%s, %d floats wide", threads, threads > 1 ? "s" : "", a.width);
-    b->report.peaks.flops = a.done / hs_timing_best(&t);
+    b->report.peaks.flops = fmax(b->report.peaks.flops, a.done / hs_timing_best(&t));
     print_peak(b, what, (hs_work){a.done, 0}, &t, isfinite(a.kept) ? NULL : "not finite");
     return HS_OK;
 }
@@ -130,9 +130,7 @@ static hs_status measure_memory(hs_bench *b, int threads)
         st = hs_timing_run(run_memory, &m, REPEATS * 0.03, &t);
         if (st != HS_OK)
             break;
-        double rate = (double)bytes / hs_timing_best(&t); /* a copy reads one half and writes the other */
-        if (rate > b->report.peaks.bytes)
-            b->report.peaks.bytes = rate;
+        b->report.peaks.bytes = fmax(b->report.peaks.bytes, (double)bytes / hs_timing_best(&t)); /* a copy reads one half and writes the other */
         snprintf(what, sizeof what, "%s, %d thread%s, %zu MiB", copy ? "copy" : "read", threads, threads > 1 ? "s" : "", bytes >> 20);
         print_peak(b, what, (hs_work){0, (double)bytes}, &t, isfinite(m.kept) ? NULL : "not finite");
     }

@@ -6,7 +6,7 @@
 #include "cli.h"
 #include "hs_bench.h"
 
-enum { SECONDS, JSON, MODEL_SCALING, LINKS };
+enum { SECONDS, JSON, NO_ERRORS, MODEL_SCALING, LINKS };
 
 /* A configuration has a dot or a slash in its name; parts have not. */
 static bool is_file(const char *word)
@@ -37,6 +37,7 @@ static hs_status run(const cli *c, const cli_words *words)
     const char *conf = NULL;
     hs_bench_options options = {.seconds = 16,
                                 .json = words->option[JSON],
+                                .no_errors = words->option[NO_ERRORS] != NULL,
                                 .model_scaling = words->option[MODEL_SCALING] != NULL,
                                 .links = words->option[LINKS],
                                 .log = c->log};
@@ -48,7 +49,7 @@ static hs_status run(const cli *c, const cli_words *words)
 
 const cli_command cli_bench = {
     .name = "bench",
-    .arguments = "[CONF] [PART ...] [key=value ...] [--seconds S] [--json FILE] [--model-scaling [--links NAME=VALUE,...]]",
+    .arguments = "[CONF] [PART ...] [key=value ...] [--seconds S] [--json FILE] [--no-errors] [--model-scaling [--links NAME=VALUE,...]]",
     .summary = "time and verify: transforms, products, layers, training step, all-reduce",
     .text =
         "Parts: transforms products layers step allreduce; without any, all of them. Keys are those of train; what is not said is net = deep k=3,\n"
@@ -69,6 +70,7 @@ const cli_command cli_bench = {
         "  node=8 inside=25e-6 node-bus=480e9 start=6.6e-6 hop=8.5e-6 link=47e9 links=8      (seconds, bytes a second; for nodes of 8 GPUs)\n",
     .option = {[SECONDS] = {"--seconds", "S", "time to spend on measuring (16)"},
                [JSON] = {"--json", "FILE", "write every line as a JSON object too"},
+               [NO_ERRORS] = {"--no-errors", NULL, "do not compare with the reference, which takes a few seconds"},
                [MODEL_SCALING] = {"--model-scaling", NULL, "predict many ranks from the step measured here"},
                [LINKS] = {"--links", "LIST", "figures of the prediction: name=value,..."}},
     .collective = true,

@@ -32,7 +32,7 @@ _halfspec()
         case $command in
         train) mapfile -t COMPREPLY < <(compgen -W "--dry-run --help" -- "$cur") ;;
         eval) mapfile -t COMPREPLY < <(compgen -W "--predictions --inputs --help" -- "$cur") ;;
-        bench) mapfile -t COMPREPLY < <(compgen -W "--seconds --json --model-scaling --links --help" -- "$cur") ;;
+        bench) mapfile -t COMPREPLY < <(compgen -W "--seconds --json --no-errors --model-scaling --links --help" -- "$cur") ;;
         config) mapfile -t COMPREPLY < <(compgen -W "--json --help" -- "$cur") ;;
         esac
     elif [[ $cur == *=* ]]; then
