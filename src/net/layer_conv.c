@@ -141,6 +141,7 @@ static hs_conv_desc describe(const hs_net *net, const hs_node *node, hs_domain i
         .oh = node->out.h, .ow = node->out.w,
         .pad_h = (kh - 1) / 2, .pad_w = (kw - 1) / 2,
         .boundary = a->boundary, .flip = a->flip, .bias = a->bias, .need_dx = node->need_dx[0],
+        .relu = node->relu_out,
         .in = in, .out = out, .engine = engine,
     };
 }
@@ -303,7 +304,7 @@ static hs_status backward(hs_net *net, hs_node *node, hs_stream *s, const hs_pas
 const hs_layer_kind hs_layer_conv = {
     .symbol = "C", .stem = "conv", .form = "C96k3",
     .args_bytes = sizeof(conv_args), .state_bytes = sizeof(conv_state),
-    .reads_x = true,
+    .reads_x = true, .takes_relu_out = true,
     .parse = parse, .option = option, .shape = shape, .params = params, .flop = flop,
     .choices = choices, .flags = flags, .plan = plan, .fill = fill, .release = release,
     .forward = forward, .backward = backward,

@@ -44,6 +44,8 @@ static hs_status copy_layer(const hs_net *net, const hs_node *node, hs_net *prob
     copy->index = node->index;
     copy->inputs = 1;
     copy->input[0] = input;
+    copy->relu_in = node->relu_in;
+    copy->relu_out = node->relu_out;
     copy->in = node->in;
     copy->out = node->out;
     for (int i = 0; i < node->params; i++) {
@@ -82,9 +84,9 @@ static hs_status run_once(hs_net *probe, hs_stream *s, const hs_pass *pass, doub
 {
     hs_node *node = probe->layer[1];
     double start = hs_now();
+    HS_TRY(node->kind->prepare ? node->kind->prepare(probe, node, s, pass) : HS_OK);
     HS_TRY(node->kind->forward(probe, node, s, pass));
     if (node->wanted)
-    HS_TRY(node->kind->prepare ? node->kind->prepare(probe, node, s, pass) : HS_OK);
         HS_TRY(node->kind->backward(probe, node, s, pass));
     HS_TRY(probe->backend->device->stream_sync(s));
     *seconds = hs_now() - start;

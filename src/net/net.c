@@ -54,9 +54,12 @@ void hs_net_destroy(hs_net **net)
             hs_node_destroy(&n->step[i]);
     for (int i = 0; i < n->layers; i++)
         hs_node_destroy(&n->layer[i]);
+    for (int i = 0; i < n->fuseds; i++)
+        hs_node_destroy(&n->fused[i]);
     if (n->memory)
         n->backend->memory->free(n->device, n->memory);
     hs_free(n->layer);
+    hs_free(n->fused);
     hs_free(n->step);
     hs_free(n->param);
     hs_free(n->statistic);

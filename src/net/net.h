@@ -32,6 +32,7 @@ struct hs_layer_kind {
     size_t args_bytes, state_bytes; /* arguments are plain numbers: they are copied */
     bool in_place;         /* forward may overwrite its first input, backward its output gradient */
     bool reads_x, reads_y; /* what backward looks at; plan may correct it in the node */
+    bool takes_relu_in, takes_relu_out; /* may rectify what it reads, what it writes, if the node says so (fuse.c) */
 
     /* Read what follows the symbol; one key=value of the braces; check against node->in and set node->out; declare parameters. */
     hs_status (*parse)(hs_reader *r, const hs_net *net, hs_node *node);
@@ -51,9 +52,9 @@ struct hs_layer_kind {
     hs_status (*fill)(hs_net *net, hs_node *node, hs_stream *s);
     void (*release)(hs_node *node);
 
-    hs_status (*forward)(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass);
     /* What a training pass needs from the host beyond its samples: sent before forward, so that forward and backward can be recorded. */
     hs_status (*prepare)(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass);
+    hs_status (*forward)(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass);
     /* Writes dx[i] where it is not NULL, and the gradients of its parameters. */
     hs_status (*backward)(hs_net *net, hs_node *node, hs_stream *s, const hs_pass *pass);
 };
@@ -76,6 +77,7 @@ struct hs_node {
     hs_engine engine;
     char engine_text[24];
     bool reads_x, reads_y;
+    bool relu_in, relu_out;    /* a rectifier that stood before or behind joined this layer */
     bool wanted;               /* the gradient of its output is needed */
     bool shares, grad_shares;  /* output lies over the first input; dx[0] over dy */
     bool need_dx[2];           /* gradient with respect to input i is wanted */
@@ -102,10 +104,13 @@ struct hs_net {
     hs_shape in;
     int classes;
     bool want_dx, batch_statistics, planned;
-    bool keep_all; /* test aid: no memory is shared, to compare with */
+    bool keep_all;   /* test aid: no memory is shared, to compare with */
+    bool keep_apart; /* test aid: rectifiers stay layers of their own */
 
     hs_node **layer; /* as parsed; [0] is the input */
     int layers;
+    hs_node **fused; /* layers that joined a neighbour */
+    int fuseds;
     hs_node **step; /* with transforms, in order; NULL before planning */
     int steps;
 
@@ -127,15 +132,16 @@ struct hs_net {
     char *slab, *gradients, *statistics_slab; /* bytes, so that offsets are plain */
     void *scratch;
     void *labels; /* device int32 [capacity] */
+    bool keyed;   /* some layer draws by step: */
+    void *step_key; /* device uint32 [1] */
     void *totals; /* device double [3] */
 };
 
 /* ---- layers.c: the list -------------------------------------------------------------------------------------------------- */
 
-    bool keyed;   /* some layer draws by step: */
-    void *step_key; /* device uint32 [1] */
 extern const hs_layer_kind *const hs_layer_kinds[]; /* what the notation knows; NULL ends it */
 extern const hs_layer_kind hs_layer_input, hs_layer_add, hs_layer_transform; /* made by the graph and the planner */
+extern const hs_layer_kind hs_layer_relu; /* which the planner joins to its neighbours */
 
 /* ---- graph.c --------------------------------------------------------------------------------------------------------------- */
 
@@ -148,7 +154,8 @@ hs_status hs_net_declare(hs_net *net, hs_node *node, const char *name, const hs_
 /* ---- plan.c, memory.c ------------------------------------------------------------------------------------------------------- */
 
 hs_status hs_plan_choose(hs_net *net, hs_stream *stream); /* domains, engines; builds net->step */
-/* "conv1=fft:space>spectrum;" */
+hs_status hs_plan_fuse(hs_net *net); /* fuse.c: before the search, needs being marked */
+/* "conv1=fft:space>spectrum;", with rectifiers that joined "conv1=fft+relu:..", "pool1=relu+-+relu:.." */
 void hs_decision_text(const hs_node *node, const hs_choice *choice, char *text, size_t capacity);
 size_t hs_plan_count(hs_shape shape, hs_domain domain); /* numbers of one sample */
 hs_status hs_memory_layout(hs_net *net);

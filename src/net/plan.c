@@ -62,7 +62,8 @@ static void mark_needs(const hs_net *net, hs_node *const *list, int count)
 
 void hs_decision_text(const hs_node *node, const hs_choice *c, char *text, size_t capacity)
 {
-    snprintf(text, capacity, "%s=%s:%s>%s;", node->name, engine_names[c->engine], domain_names[c->in], domain_names[c->out]);
+    snprintf(text, capacity, "%s=%s%s%s:%s>%s;", node->name, node->relu_in ? "relu+" : "", engine_names[c->engine],
+             node->relu_out ? "+relu" : "", domain_names[c->in], domain_names[c->out]);
 }
 
 /* Does the text that another rank sent ask for this choice? Items begin at the start or behind a ';'. */
@@ -311,6 +312,7 @@ static hs_status choose(hs_net *net, hs_stream *stream)
 {
     stage *stages = NULL;
     mark_needs(net, net->layer, net->layers);
+    HS_TRY(hs_plan_fuse(net));
     HS_TRY(hs_calloc((size_t)net->layers, sizeof *stages, "plan", &stages));
     hs_status st = survey(net, stream, stages);
     if (st == HS_OK) {

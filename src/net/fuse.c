@@ -1,0 +1,87 @@
+/* fuse.c - rectifiers join a neighbour that can rectify on its way, before the planner searches: a layer of their own reads and writes the map twice.
+ *
+ * R goes into the spectral pooling that alone reads it, since between two spectra that is one pass, or else into the convolution or pooling that it
+ * alone reads. Its node leaves net->layer, so that the planner, the memory plan and the steps never see it; the layer that took it says so in its
+ * notation, "C96k3 R", in the decisions sent to other ranks, and by that in the key of its measured costs. Names and indices of all others stay. */
+#include <stdio.h>
+#include <string.h>
+
+#include "net.h"
+
+/* How many ways there are whose side towards the rectifier is in space, as the rectifier is. */
+static int ways(const hs_net *net, const hs_node *node, bool before)
+{
+    hs_choice list[HS_CHOICES];
+    int count = 0;
+    for (int i = node->kind->choices(net, node, list) - 1; i >= 0; i--)
+        count += (before ? list[i].in : list[i].out) == HS_SPACE;
+    return count;
+}
+
+/* Joins a rectifier to NODE if no way of carrying NODE out is lost by that. */
+static bool joins(const hs_net *net, hs_node *node, bool before)
+{
+    bool *flag = before ? &node->relu_in : &node->relu_out;
+    if (*flag || !(before ? node->kind->takes_relu_in : node->kind->takes_relu_out))
+        return false;
+    const int apart = ways(net, node, before);
+    *flag = true;
+    *flag = ways(net, node, before) == apart && apart > 0;
+    return *flag;
+}
+
+static void note(hs_node *node, const hs_node *relu, bool before)
+{
+    char text[2 * HS_NOTE_MAX + 2];
+    snprintf(text, sizeof text, "%s %s", before ? relu->notation : node->notation, before ? node->notation : relu->notation);
+    if (strlen(text) < sizeof node->notation)
+        memcpy(node->notation, text, strlen(text) + 1);
+}
+
+/* The nodes that read RELU read what it read. */
+static void bypass(hs_net *net, hs_node *relu)
+{
+    hs_node *from = relu->input[0];
+    from->consumers += relu->consumers - 1;
+    for (int i = 1; i < net->layers; i++)
+        for (int k = 0; k < net->layer[i]->inputs; k++)
+            if (net->layer[i]->input[k] == relu)
+                net->layer[i]->input[k] = from;
+}
+
+static hs_node *only_reader(const hs_net *net, const hs_node *node)
+{
+    for (int i = 1; i < net->layers && node->consumers == 1; i++)
+        if (net->layer[i]->input[0] == node || (net->layer[i]->inputs == 2 && net->layer[i]->input[1] == node))
+            return net->layer[i];
+    return NULL;
+}
+
+static bool fuse_one(hs_net *net, hs_node *relu)
+{
+    hs_node *reader = only_reader(net, relu), *from = relu->input[0];
+    const bool before = reader && joins(net, reader, true);
+    if (!before && !(from->consumers == 1 && joins(net, from, false)))
+        return false;
+    note(before ? reader : from, relu, before);
+    bypass(net, relu);
+    return true;
+}
+
+hs_status hs_plan_fuse(hs_net *net)
+{
+    int kept = 1;
+    if (net->keep_apart)
+        return HS_OK;
+    HS_TRY(hs_calloc((size_t)net->layers, sizeof *net->fused, "planner", &net->fused));
+    for (int i = 1; i < net->layers; i++)
+        if (net->layer[i]->kind == &hs_layer_relu && fuse_one(net, net->layer[i])) {
+            net->fused[net->fuseds++] = net->layer[i];
+            net->layer[i] = net->layer[0]; /* which reads nothing, until the list closes up */
+        }
+    for (int i = 1; i < net->layers; i++)
+        if (net->layer[i] != net->layer[0])
+            net->layer[kept++] = net->layer[i];
+    net->layers = kept;
+    return HS_OK;
+}
