@@ -128,11 +128,26 @@ typedef struct hs_run_options {
     int64_t resume_step;         /* rows with a larger step are cut; -1: start a new file */
 } hs_run_options;
 
+/* One step of the plan, a layer or a transform. Seconds are of a full batch on rank 0, NaN where nobody knows: PREDICTED forward + backward by the
+ * cost model, MEASURED the same by the planner's clock, FORWARD and BACKWARD in training. */
+typedef struct hs_run_step {
+    const char *name, *notation, *domain, *engine;
+    int height, width, channels; /* of the output */
+    int64_t activation_bytes;
+    double mflop; /* forward + backward of one sample */
+    double predicted, measured, forward, backward;
+} hs_run_step;
+typedef struct hs_run_plan_facts {
+    int capacity, threads; /* of rank 0 */
+    double planned_bytes, peak_bytes; /* of its host memory; 0: not known */
+} hs_run_plan_facts;
+
 typedef struct hs_run hs_run;
 hs_status hs_run_open(const hs_run_options *options, hs_run **run);
 hs_status hs_run_train(hs_run *run, const hs_train_row *row); /* buffered */
 hs_status hs_run_eval(hs_run *run, const hs_eval_row *row);
 hs_status hs_run_snapshot(hs_run *run, const hs_snapshot *snapshot);
+hs_status hs_run_plan(hs_run *run, const hs_run_step *step, int steps, const hs_run_plan_facts *facts); /* replaces what /plan held */
 hs_status hs_run_flush(hs_run *run); /* RUN/run.h5 becomes visible whole */
 hs_status hs_run_close(hs_run **run);
 double hs_run_seconds(const hs_run *run); /* time spent in here so far */

@@ -69,6 +69,9 @@ fi
 "$HALFSPEC" info "$run" > "$scratch/info" 2> "$scratch/err"
 check "info RUN" [ $? = 0 ]
 check "it says something" [ "$(wc -l < "$scratch/info")" -gt 5 ]
+# name, (engine,) shape, predicted, measured, forward, backward, together: the first layer with parameters has times of training
+awk '$1 == "conv1" && $(NF-5) ~ /x/ && $(NF-4) > 0 && $(NF-2) > 0 && $(NF-1) > 0 && $NF > 0 { good = 1 } END { exit !good }' "$scratch/info"
+check "it shows what layers were predicted to take beside what they took" [ $? = 0 ]
 "$HALFSPEC" check "$run" "$scratch/p.h5" > "$scratch/check" 2>&1
 code=$?
 [ $code = 0 ] || sed 's/^/# /' "$scratch/check"

@@ -49,6 +49,7 @@ def tables(folder):
     ok(list(r.eval["step"]) == list(range(10, 101, 10)) and list(r.layers["name"]) == ["conv1", "conv2", "fc1"],
        "eval and layers")
     ok(list(r.segments["step"]) == [0, 40], "segments")
+    ok(list(r.plan["name"]) == ["conv1", "fft1", "conv2"] and np.allclose(r.plan["forward"], [1e-3, 2e-3, 3e-3]), "plan with times")
     ok(r.config == {"net": "C4k3", "seed": "1"} and r.provenance["world_size"] == 2, "configuration and provenance")
     try:
         import pandas

@@ -73,6 +73,11 @@ def run_tables(folder):
         ok(np.allclose(file["train/loss"][:], 2.3 * np.exp(-step / 20), rtol=1e-14, atol=0), "/train/loss in double")
         ok(list(file["eval/step"]) == list(range(10, 101, 10)), "/eval")
         ok(list(file["layers/name"].asstr()) == ["conv1", "conv2", "fc1"], "/layers")
+        plan = file["plan"]
+        ok(list(plan["name"].asstr()) == ["conv1", "fft1", "conv2"] and list(plan["engine"].asstr()) == ["direct", "", "fft 8x8"] and
+           list(plan["channels"]) == [4, 4, 6], "/plan: the last one written, whole")
+        ok(np.allclose(plan["backward"][:], [2e-3, 4e-3, 6e-3]) and np.isnan(plan["measured"][0]) and plan["measured"][2] == 2.5e-3 and
+           plan.attrs["peak_bytes"] == 1.1e6 and plan.attrs["capacity"] == 32, "/plan: times and facts; NaN where nobody knows")
         ok(list(file["provenance/segments/step"]) == [0, 40], "/provenance/segments: one row a start")
         about = file["provenance"].attrs
         ok(about["notation"] == "C4k3 R C6k4x5 \u00e9 F10" and about["world_size"] == 2 and list(about["hosts"]) == ["n1", "n2"],
@@ -171,7 +176,7 @@ def xarray_engines(folder):
         except ImportError:
             skip(f"xarray with {engine}", f"{module} is not installed")
             continue
-        for group, dims in (("train", {"step": 100}), ("eval", {"step": 10}), ("layers", {"index": 3}), ("plots/loss", {"step": 100}),
+        for group, dims in (("train", {"step": 100}), ("eval", {"step": 10}), ("layers", {"index": 3}), ("plan", {"index": 3}), ("plots/loss", {"step": 100}),
                             ("plots/conv2_filters", {"step": 11}), ("history/conv2", {"step": 11, "ky": 4, "kx": 3, "radius": 4})):
             with xarray.open_dataset(f"{folder}/run.h5", group=group, engine=engine) as data:
                 good = all(data.sizes.get(n) == size for n, size in dims.items())

@@ -71,6 +71,23 @@ static hs_provenance provenance(void)
 
 /* ---- run.h5 ---------------------------------------------------------------------------------------------------------------- */
 
+/* The plan is written twice, as training does: what it took is known later. */
+static void plan_of(hs_run *run)
+{
+    hs_run_step step[3] = {{"conv1", "C4k3", "space", "direct", 8, 8, 4, 1024, 0.5, 1e-3, NAN, NAN, NAN},
+                           {"fft1", "-", "spectrum", "", 8, 8, 4, 1280, 0, 2e-4, NAN, NAN, NAN},
+                           {"conv2", "C6k4x5 \u00e9", "spectrum", "fft 8x8", 8, 8, 6, 1920, 1.5, 3e-3, NAN, NAN, NAN}};
+    hs_run_plan_facts facts = {.capacity = 32, .threads = 2, .planned_bytes = 1e6};
+    TRY(hs_run_plan(run, step, 2, &facts));
+    for (int i = 0; i < 3; i++) {
+        step[i].forward = 1e-3 * (i + 1);
+        step[i].backward = 2e-3 * (i + 1);
+    }
+    step[2].measured = 2.5e-3;
+    facts.peak_bytes = 1.1e6;
+    TRY(hs_run_plan(run, step, 3, &facts));
+}
+
 static void run_steps(const char *dir, int64_t resume, int64_t first, int64_t last)
 {
     static double c[MOST], g[MOST];
@@ -79,6 +96,7 @@ static void run_steps(const char *dir, int64_t resume, int64_t first, int64_t la
         .dir = dir, .provenance = &p, .layer = layer, .layers = LAYERS, .history_filters = "first:5", .resume_step = resume};
     hs_run *run = NULL;
     TRY(hs_run_open(&o, &run));
+    plan_of(run);
     for (int64_t s = first; s <= last; s++) {
         double d = (double)s;
         hs_train_row t = {.step = s,

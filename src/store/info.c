@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "hs_spectrum.h"
-#include "parts.h"
+#include "run_parts.h"
 
 enum { TEXT_LIMIT = 1 << 20 };
 
@@ -184,7 +184,8 @@ static hs_status print_run(FILE *out, hid_t file)
 {
     HS_TRY(print_table(out, file, "train", "loss"));
     HS_TRY(print_table(out, file, "eval", "error_top1"));
-    return print_histories(out, file);
+    HS_TRY(print_histories(out, file));
+    return hs_plan_print(out, file);
 }
 
 /* NO_SET: why PATH is no data set. */

@@ -299,6 +299,17 @@ hs_status hs_run_snapshot(hs_run *run, const hs_snapshot *snapshot)
     return st;
 }
 
+hs_status hs_run_plan(hs_run *run, const hs_run_step *step, int steps, const hs_run_plan_facts *facts)
+{
+    double start = hs_now();
+    hs_h5_lock();
+    hs_status st = hs_plan_make(run->file, step, steps, facts);
+    hs_h5_unlock();
+    run->dirty = true;
+    run->seconds += hs_now() - start;
+    return st;
+}
+
 static hs_status write_out(hs_run *run)
 {
     char *image = NULL;

@@ -40,6 +40,10 @@ hs_status hs_tables_cut(hid_t file, int64_t step);
 /* Rows of the growing data set `step` in GROUP that are not beyond STEP. */
 hs_status hs_rows_until(hid_t group, int64_t step, hsize_t *rows);
 
+/* /plan: made anew, or printed if FILE has one. */
+hs_status hs_plan_make(hid_t file, const hs_run_step *step, int steps, const hs_run_plan_facts *facts);
+hs_status hs_plan_print(FILE *out, hid_t file);
+
 /* /layers, /history, /plots */
 hs_status hs_layers_make(hid_t file, const hs_run_layer *layer, int layers);
 hs_status hs_history_make(hid_t history, const hs_run_layer *layer, int first);

@@ -15,6 +15,7 @@ libhalfspec_la_SOURCES += \
 	src/train/progress.c \
 	src/train/tables.c \
 	src/train/history.c \
+	src/train/layer_clock.c \
 	src/train/provenance.c \
 	src/train/resume.c \
 	src/train/save.c \

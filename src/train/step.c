@@ -92,11 +92,15 @@ static hs_status compute(hs_trainer *t, hs_step *s, const hs_net_hooks *hooks, c
                         .hooks = hooks};
     double begin = hs_now();
     hs_watchdog_phase(&t->dog, "forward", t->state.step, 1);
+    if (hooks->mark)
+        hs_layer_clock_start(t, false);
     HS_TRY(hs_net_forward(w->net, w->stream, &s->pass, x));
     HS_TRY(hs_net_loss(w->net, w->stream, &s->pass, labels, NULL));
     double middle = hs_now();
     hs_watchdog_phase(&t->dog, "backward", t->state.step, 1);
     HS_TRY(hs_buckets_begin(t->buckets));
+    if (hooks->mark)
+        hs_layer_clock_start(t, true);
     HS_TRY(hs_net_backward(w->net, w->stream, &s->pass));
     if (t->intake.feed)
         hs_intake_ahead(t, t->state.step + 1);
@@ -185,7 +189,8 @@ hs_status hs_step_run(hs_trainer *t, hs_step *s)
     hs_loss_sums sums = {0};
     const float *x = NULL;
     const int32_t *labels = NULL;
-    hs_net_hooks hooks = {.context = t, .ready = alone(&t->world) ? NULL : on_ready, .sum = on_sum};
+    hs_net_hooks hooks = {.context = t, .ready = alone(&t->world) ? NULL : on_ready, .sum = on_sum,
+                          .mark = hs_layer_clock_due(t) ? hs_layer_clock_mark : NULL};
     hs_status mine;
     place_step(t, s);
     if (t->shards) {

@@ -17,24 +17,36 @@ static void bytes_text(double bytes, char *text, size_t capacity)
     snprintf(text, capacity, i ? "%.1f %s" : "%.0f %s", bytes, unit[i]);
 }
 
+/* "-": not known. */
+static const char *ms_text(double seconds, char text[16])
+{
+    snprintf(text, 16, seconds > 0 ? "%.3f" : "-", 1e3 * seconds);
+    return text;
+}
+
 static void layer_rows(const hs_trainer *t)
 {
     const hs_net *net = t->world.net;
     const hs_log *log = t->world.log;
-    double gflop = 0;
-    hs_info(log, "%-10s %-28s %-14s %-9s %-14s %12s %12s %10s", "layer", "notation", "output", "domain", "engine", "parameters", "activations",
-            "MFLOP/img");
+    double gflop = 0, predicted = 0, measured = 0;
+    char ms[2][16];
+    hs_info(log, "%-10s %-28s %-14s %-9s %-14s %12s %12s %10s %13s %12s", "layer", "notation", "output", "domain", "engine", "parameters",
+            "activations", "MFLOP/img", "predicted ms", "measured ms");
     for (int i = 0; i < hs_net_rows(net); i++) {
         hs_layer_row row;
         char shape[48], bytes[32];
         hs_net_row(net, i, &row);
         snprintf(shape, sizeof shape, "%dx%dx%d", row.out.h, row.out.w, row.out.c);
         bytes_text((double)row.activation_bytes, bytes, sizeof bytes);
-        hs_info(log, "%-10s %-28s %-14s %-9s %-14s %12zu %12s %10.2f", row.name, row.notation, shape,
-                row.domain == HS_SPECTRUM ? "spectrum" : "space", row.engine, row.params, bytes, row.gflop * 1e3);
+        hs_info(log, "%-10s %-28s %-14s %-9s %-14s %12zu %12s %10.2f %13s %12s", row.name, row.notation, shape,
+                row.domain == HS_SPECTRUM ? "spectrum" : "space", row.engine, row.params, bytes, row.gflop * 1e3, ms_text(row.predicted, ms[0]),
+                ms_text(row.measured, ms[1]));
         gflop += row.gflop;
+        predicted += row.predicted;
+        measured += row.measured;
     }
-    hs_info(log, "%-10s %-28s %-14s %-9s %-14s %12zu %12s %10.2f", "total", "", "", "", "", hs_net_params_count(net), "", gflop * 1e3);
+    hs_info(log, "%-10s %-28s %-14s %-9s %-14s %12zu %12s %10.2f %13s %12s", "total", "", "", "", "", hs_net_params_count(net), "", gflop * 1e3,
+            ms_text(predicted, ms[0]), ms_text(measured, ms[1]));
 }
 
 static void memory_rows(const hs_trainer *t)

@@ -61,6 +61,8 @@ static hs_status at_border(hs_trainer *t, const hs_step *s)
 {
     const hs_config *c = t->world.config;
     int64_t step = t->state.step;
+    if (hs_layer_clock_complete(t))
+        HS_TRY(hs_plan_record(t));
     if (s->wants_report)
         HS_TRY(log_row(t, s));
     if (due(t, c->eval_every, step, true))
@@ -124,7 +126,9 @@ static void fill_result(const hs_trainer *t, hs_train_result *r)
 static hs_status open_files(hs_trainer *t)
 {
     HS_TRY(hs_output_open(t));
-    return hs_history_open(t);
+    HS_TRY(hs_history_open(t));
+    HS_TRY(hs_layer_clock_make(t));
+    return t->resumed ? HS_OK : hs_plan_record(t); /* what an earlier start measured stays until this one has */
 }
 
 static hs_status run(hs_trainer *t, hs_train_result *result)

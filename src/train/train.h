@@ -171,6 +171,14 @@ typedef struct hs_intake {
     int staged;             /* -1: nothing */
 } hs_intake;
 
+/* Times of layers in a few steps, rank 0. */
+enum { HS_LAYER_PASSES = 4 };
+typedef struct hs_layer_clock {
+    double (*seconds)[2][HS_LAYER_PASSES]; /* [rows of hs_net_row] forward and backward */
+    int rows, passes;
+    double last;
+} hs_layer_clock;
+
 typedef struct hs_trainer {
     hs_world world;
     hs_intake intake;
@@ -197,6 +205,7 @@ typedef struct hs_trainer {
     hs_origin origin;
     hs_output output;
     hs_history history;
+    hs_layer_clock layer_clock;
     hs_watchdog dog;
     hs_signals signals;
 } hs_trainer;
@@ -258,6 +267,15 @@ void hs_progress_eval(hs_trainer *t, const hs_eval_row *row);
 void hs_progress_clear(hs_trainer *t);
 void hs_table_plan(hs_trainer *t, bool full);
 void hs_table_times(hs_trainer *t);
+
+/* layer_clock.c: rank 0. */
+hs_status hs_layer_clock_make(hs_trainer *t);
+void hs_layer_clock_free(hs_trainer *t);
+bool hs_layer_clock_due(const hs_trainer *t);      /* is the coming step timed? Such a step is not to be replayed from a recording */
+bool hs_layer_clock_complete(const hs_trainer *t); /* was the last of them the step just done? */
+void hs_layer_clock_start(hs_trainer *t, bool backward);                       /* before the first layer of either direction */
+hs_status hs_layer_clock_mark(void *context, int row, bool backward, void *data); /* the network's hook */
+hs_status hs_plan_record(hs_trainer *t);                                       /* /plan of run.h5, as far as it is known */
 
 /* history.c: rank 0. */
 hs_status hs_history_open(hs_trainer *t);

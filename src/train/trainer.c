@@ -78,6 +78,7 @@ hs_status hs_trainer_plan(hs_trainer *t)
 void hs_trainer_close(hs_trainer *t)
 {
     hs_history_close(t);
+    hs_layer_clock_free(t);
     hs_output_close(t);
     hs_origin_free(&t->origin);
     hs_shards_free(t);

@@ -78,7 +78,7 @@ class History:
 
 
 class Run(Reader):
-    """A run: `train`, `eval`, `layers`, `segments` as frames, `history(layer)` for filters."""
+    """A run: `train`, `eval`, `layers`, `plan`, `segments` as frames, `history(layer)` for filters."""
 
     kind = "halfspec-run"
 
@@ -103,6 +103,12 @@ class Run(Reader):
     def layers(self):
         """One row per layer."""
         return self._frame("layers")
+
+    @property
+    def plan(self):
+        """One row per step of the plan, with predicted and measured seconds; None in runs of programs that did not record it."""
+        with self._file() as file:
+            return frame(file["plan"]) if "plan" in file else None
 
     @property
     def segments(self):
