@@ -8,7 +8,6 @@
  * x four times, at 14 to 25 GB/s a core against 170 GF/s of products. Sums are formed in one order whatever the groups, blocks or threads. */
 #include "conv.h"
 
-#include <omp.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -31,9 +30,9 @@ static size_t column_planes(const hs_cpu_grid *g)
     return 2 * (2 * (size_t)g->ry + 1);
 }
 
-static float *thread_scratch(const hs_cpu_bins *b)
+static float *thread_scratch(const hs_cpu_bins *b, int thread)
 {
-    return (float *)((char *)b->scratch + b->conv->fft.thread_bytes * (size_t)omp_get_thread_num());
+    return (float *)((char *)b->scratch + b->conv->fft.thread_bytes * (size_t)thread);
 }
 
 /* Panels [first, last) of group INDEX of COUNT, and their channels. */
@@ -141,13 +140,13 @@ static void multiply_pair(const column *c, int u)
     }
 }
 
-static void multiply_column(const hs_cpu_bins *b, int v, group panels, const float *planes)
+static void multiply_column(const hs_cpu_bins *b, int v, group panels, const float *planes, int thread)
 {
     const hs_cpu_grid *grid = &b->conv->fft.grid;
     const size_t kp = (size_t)hs_cpu_pad(b->k), spectrum = 3 * kp * HS_CPU_PANEL;
     column c = {.b = b, .panels = panels, .v = v};
     c.bin = hs_cpu_dft_column(b->conv->fft.dft_x, v, &c.self);
-    c.plus = thread_scratch(b);
+    c.plus = thread_scratch(b, thread);
     c.minus = c.plus + spectrum;
     c.xs[0] = c.minus + spectrum;
     c.xs[1] = c.xs[0] + (size_t)b->conv->d.capacity * kp;
@@ -165,12 +164,22 @@ static void multiply_column(const hs_cpu_bins *b, int v, group panels, const flo
     atomic_thread_fence(memory_order_seq_cst); /* stores past the cache are not ordered by themselves */
 }
 
+typedef struct multiplication {
+    const hs_cpu_bins *b;
+    int groups;
+    const float *planes;
+} multiplication;
+
+static void multiply_task(const void *context, int task, int thread)
+{
+    const multiplication *m = context;
+    multiply_column(m->b, task / m->groups, group_of(m->b->cp, task % m->groups, m->groups), m->planes, thread);
+}
+
 void hs_cpu_bins_multiply(const hs_cpu_bins *b, const float *planes)
 {
-    const int groups = multiply_groups(b->conv, b->k, b->cp), tasks = (b->conv->fft.grid.pw / 2 + 1) * groups;
-#pragma omp parallel for num_threads(b->conv->threads) schedule(dynamic)
-    for (int task = 0; task < tasks; task++)
-        multiply_column(b, task / groups, group_of(b->cp, task % groups, groups), planes);
+    const multiplication m = {b, multiply_groups(b->conv, b->k, b->cp), planes};
+    hs_cpu_each(b->conv->threads, (b->conv->fft.grid.pw / 2 + 1) * m.groups, multiply_task, &m);
 }
 
 /* ---- filter gradient --------------------------------------------------------------------------------------------------------------------- */
@@ -299,11 +308,11 @@ static void correlate_column(const block *k, int v)
     fold_column(k, v);
 }
 
-static void correlate_block(block *k, float *dtaps)
+static void correlate_block(block *k, float *dtaps, int thread)
 {
     const hs_cpu_grid *grid = &k->b->conv->fft.grid;
     const size_t size = (size_t)k->mw * (size_t)k->panels.channels, n = (size_t)k->b->conv->d.capacity;
-    k->planes = thread_scratch(k->b);
+    k->planes = thread_scratch(k->b, thread);
     k->g = k->planes + size * (size_t)grid->taps;
     k->products[0] = k->g + size * column_planes(grid);
     k->products[1] = k->products[0] + 3 * size;
@@ -322,15 +331,25 @@ static void correlate_block(block *k, float *dtaps)
     }
 }
 
+typedef struct correlation {
+    const hs_cpu_bins *b;
+    cut cut;
+    float *dtaps;
+} correlation;
+
+static void correlate_task(const void *context, int task, int thread)
+{
+    const correlation *c = context;
+    const hs_cpu_bins *b = c->b;
+    const int cip = b->conv->fft.cip;
+    block k = {.b = b, .ci = task / c->cut.groups * c->cut.height, .panels = group_of(b->cp, task % c->cut.groups, c->cut.groups)};
+    k.mw = cip - k.ci < c->cut.height ? cip - k.ci : c->cut.height;
+    k.m = b->k - k.ci < k.mw ? b->k - k.ci : k.mw;
+    correlate_block(&k, c->dtaps, thread);
+}
+
 void hs_cpu_bins_correlate(const hs_cpu_bins *b, float *dtaps)
 {
-    const int cip = b->conv->fft.cip;
-    const cut c = cut_of(b->conv);
-#pragma omp parallel for num_threads(b->conv->threads) schedule(dynamic)
-    for (int task = 0; task < c.rows * c.groups; task++) {
-        block k = {.b = b, .ci = task / c.groups * c.height, .panels = group_of(b->cp, task % c.groups, c.groups)};
-        k.mw = cip - k.ci < c.height ? cip - k.ci : c.height;
-        k.m = b->k - k.ci < k.mw ? b->k - k.ci : k.mw;
-        correlate_block(&k, dtaps);
-    }
+    const correlation c = {b, cut_of(b->conv), dtaps};
+    hs_cpu_each(b->conv->threads, c.cut.rows * c.cut.groups, correlate_task, &c);
 }

@@ -53,10 +53,11 @@ bool hs_cpu_by_lines(const hs_cpu_axis *a)
     return a->codelet || a->fftw;
 }
 
-void hs_cpu_line_real(const hs_cpu_axis *a, int width, float *scratch, const float *x, ptrdiff_t ldx, float *re, float *im, ptrdiff_t ldv)
+void hs_cpu_line_real(const hs_cpu_axis *a, int width, float *scratch, const float *x, ptrdiff_t ldx, ptrdiff_t ahead, float *re, float *im,
+                      ptrdiff_t ldv)
 {
     if (a->codelet)
-        a->codelet->real(width, a->len, x, ldx, re, im, ldv);
+        a->codelet->real(width, a->len, x, ldx, ahead, re, im, ldv);
     else
         hs_cpu_fftw_real(a->fftw, width, a->len, x, ldx, re, im, ldv, scratch);
 }
@@ -71,10 +72,10 @@ void hs_cpu_line_adjoint(const hs_cpu_axis *a, int width, float *scratch, const 
 }
 
 void hs_cpu_line_complex(const hs_cpu_axis *a, int width, float *scratch, int len, const float *xr, const float *xi, ptrdiff_t ldx,
-                          float scale, int to, float *yr, float *yi, ptrdiff_t ldy, bool stream)
+                         ptrdiff_t ahead, float scale, int to, float *yr, float *yi, ptrdiff_t ldy, bool stream)
 {
     if (a->codelet)
-        a->codelet->complex(width, len, xr, xi, ldx, scale, to, yr, yi, ldy, stream);
+        a->codelet->complex(width, len, xr, xi, ldx, ahead, scale, to, yr, yi, ldy, stream);
     else
         hs_cpu_fftw_complex(a->fftw, width, len, xr, xi, ldx, scale, to, yr, yi, ldy, scratch);
 }

@@ -1,4 +1,4 @@
-/* dft_plane.c - rows and columns of one image and one panel of channels; see dft.c for the method. */
+/* dft_plane.c - rows and columns of one image and one block of channels; see dft.c for the method. */
 #include "dft_plane.h"
 
 #include <math.h>
@@ -12,15 +12,15 @@ size_t hs_cpu_plane_floats(const hs_cpu_dft *d)
 
 hs_cpu_plane hs_cpu_plane_of(const hs_cpu_dft *d, int task, hs_cpu_spectrum spectrum, float *scratch)
 {
-    const int blocks = hs_cpu_panels(d->cp);
-    hs_cpu_plane j = {.d = d, .image = task / blocks, .whole = spectrum.im % HS_CPU_PAD == 0, .s = spectrum};
-    hs_cpu_panel(d->cp, task % blocks, &j.first, &j.width);
+    const int blocks = (d->cp + d->block - 1) / d->block;
+    hs_cpu_plane j = {.d = d, .image = task / blocks, .first = task % blocks * d->block, .whole = spectrum.im % HS_CPU_PAD == 0, .s = spectrum};
+    j.width = d->cp - j.first < d->block ? d->cp - j.first : d->block;
     j.used = d->c - j.first < j.width ? d->c - j.first : j.width;
     j.line = scratch;
-    j.even = j.line + (size_t)d->x.len * HS_CPU_PANEL;
-    j.odd = j.even + (size_t)d->x.cosines * HS_CPU_PANEL;
+    j.even = j.line + (size_t)d->x.len * (size_t)d->block;
+    j.odd = j.even + (size_t)d->x.cosines * (size_t)d->block;
     j.t = j.line + d->row_floats;
-    const size_t half = (size_t)d->y.cosines * 2 * HS_CPU_PANEL;
+    const size_t half = (size_t)d->y.cosines * 2 * (size_t)d->block;
     j.fold_e = j.t + d->t_floats;
     j.fold_o = j.fold_e + half;
     j.sum_e = j.fold_o + half;
@@ -58,13 +58,13 @@ static void negate_rows(int rows, int width, const float *from, ptrdiff_t ld_fro
 
 /* ---- forward --------------------------------------------------------------------------------------------------------------------------- */
 
-void hs_cpu_plane_row_forward(const hs_cpu_plane *j, int row, const float *x, ptrdiff_t ldx)
+void hs_cpu_plane_row_forward(const hs_cpu_plane *j, int row, const float *x, ptrdiff_t ldx, ptrdiff_t ahead)
 {
     const hs_cpu_axis *a = &j->d->x;
     const int w = j->width;
     float *re = j->t + (ptrdiff_t)row * 2 * w, *im = re + j->d->t_column + w;
     if (hs_cpu_by_lines(a)) {
-        hs_cpu_line_real(a, w, j->fftw, x, ldx, re, re + w, (ptrdiff_t)j->d->t_column);
+        hs_cpu_line_real(a, w, j->fftw, x, ldx, ahead, re, re + w, (ptrdiff_t)j->d->t_column);
         return;
     }
     j->d->kernels->fold(a->p, a->len, w, x, ldx, j->even, j->odd, w);
@@ -86,11 +86,11 @@ static void column_forward(const hs_cpu_plane *j, const float *t, float *out)
     const int w = j->width;
     const hs_cpu_kernels *k = j->d->kernels;
     if (hs_cpu_by_lines(a) && j->whole) {
-        hs_cpu_line_complex(a, w, j->fftw, a->len, t, t + w, 2 * w, j->d->scale, a->p, out, out + j->s.im, j->s.bin, j->stream);
+        hs_cpu_line_complex(a, w, j->fftw, a->len, t, t + w, 2 * w, 0, j->d->scale, a->p, out, out + j->s.im, j->s.bin, j->stream);
         return;
     }
     if (hs_cpu_by_lines(a)) {
-        hs_cpu_line_complex(a, w, j->fftw, a->len, t, t + w, 2 * w, j->d->scale, a->p, j->ragged, j->ragged + w, 2 * w, false);
+        hs_cpu_line_complex(a, w, j->fftw, a->len, t, t + w, 2 * w, 0, j->d->scale, a->p, j->ragged, j->ragged + w, 2 * w, false);
         scatter(j, a->p, out);
         return;
     }
@@ -132,7 +132,7 @@ static void self_forward(const hs_cpu_plane *j, const float *t, float *out)
     if (a->p % 2 == 0)
         memset(j->ragged + (ptrdiff_t)a->p / 2 * 2 * w + w, 0, (size_t)w * sizeof(float));
     if (hs_cpu_by_lines(a)) {
-        hs_cpu_line_real(a, w, j->fftw, t, 2 * w, j->ragged, j->ragged + w, 2 * w);
+        hs_cpu_line_real(a, w, j->fftw, t, 2 * w, 0, j->ragged, j->ragged + w, 2 * w);
         scale_self(j, j->ragged);
     } else {
         k->fold(a->p, a->len, w, t, 2 * w, j->fold_e, j->fold_o, w);
@@ -172,12 +172,12 @@ static void column_inverse(const hs_cpu_plane *j, const float *in, float *t)
     const int w = j->width;
     const hs_cpu_kernels *k = j->d->kernels;
     if (hs_cpu_by_lines(a) && j->whole) { /* the inverse is the transform with re and im exchanged */
-        hs_cpu_line_complex(a, w, j->fftw, a->p, in + j->s.im, in, j->s.bin, j->d->scale, a->len, t + w, t, 2 * w, false);
+        hs_cpu_line_complex(a, w, j->fftw, a->p, in + j->s.im, in, j->s.bin, a->p * j->s.bin, j->d->scale, a->len, t + w, t, 2 * w, false);
         return;
     }
     if (hs_cpu_by_lines(a)) {
         gather(j, a->p, in);
-        hs_cpu_line_complex(a, w, j->fftw, a->p, j->ragged + w, j->ragged, 2 * w, j->d->scale, a->len, t + w, t, 2 * w, false);
+        hs_cpu_line_complex(a, w, j->fftw, a->p, j->ragged + w, j->ragged, 2 * w, 0, j->d->scale, a->len, t + w, t, 2 * w, false);
         return;
     }
     if (j->whole) {

@@ -1,4 +1,4 @@
-/* dft_plane.h - inside a transform: one image and one panel of its channels, whose rows and columns one thread takes through L1 and L2. Whoever
+/* dft_plane.h - inside a transform: one image and one block of its channels, whose rows and columns one thread takes through L1 and L2. Whoever
  * has more to do with a plane than to transform it (rectify, pool) does it here, between the rows, where it costs no pass over memory. */
 #ifndef HS_CPU_DFT_PLANE_H
 #define HS_CPU_DFT_PLANE_H
@@ -9,6 +9,7 @@
 struct hs_cpu_dft {
     const hs_cpu_kernels *kernels;
     int threads, c, cp, bins;
+    int block;       /* channels of a plane, a multiple of HS_CPU_PAD */
     float scale;     /* sqrt(2 / (ph pw)): of coordinates, except that self-conjugate bins are sqrt2 smaller */
     hs_cpu_axis x, y;       /* y's matrices hold the scale */
     float *self_cos; /* y's cosines for columns that are their own mirror: rows of self-conjugate bins are sqrt2 smaller */
@@ -30,15 +31,16 @@ typedef struct hs_cpu_plane {
     bool stream;                   /* and begin at whole lines: they can be stored past the cache, which does not read them first */
 } hs_cpu_plane;
 
-/* TASK: image * panels + panel. SCRATCH of this thread has hs_cpu_plane_floats. */
+/* TASK: image * blocks + block of channels. SCRATCH of this thread has hs_cpu_plane_floats. */
 size_t hs_cpu_plane_floats(const hs_cpu_dft *d);
 hs_cpu_plane hs_cpu_plane_of(const hs_cpu_dft *d, int task, hs_cpu_spectrum spectrum, float *scratch);
 
 /* Columns between T and the spectrum. */
 void hs_cpu_plane_columns_forward(const hs_cpu_plane *j);
 void hs_cpu_plane_columns_inverse(const hs_cpu_plane *j);
-/* Row ROW between T and pixels X [w][width], LDX numbers apart. BIAS [cp] or NULL. STREAM: past the cache. */
-void hs_cpu_plane_row_forward(const hs_cpu_plane *j, int row, const float *x, ptrdiff_t ldx);
+/* Row ROW between T and pixels X [w][width], LDX numbers apart; AHEAD numbers behind lie those of the next row, which are fetched meanwhile (0: no
+ * need). BIAS [cp] or NULL. STREAM: past the cache. */
+void hs_cpu_plane_row_forward(const hs_cpu_plane *j, int row, const float *x, ptrdiff_t ldx, ptrdiff_t ahead);
 void hs_cpu_plane_row_inverse(const hs_cpu_plane *j, int row, const float *bias, float *x, ptrdiff_t ldx, bool stream);
 
 /* Row ROW of a map [n][h][w][c] at X as whole rows of WIDTH channels: as it lies, or widened and gated in j->line. */

@@ -218,7 +218,8 @@ static void transform(int n, const number *x, number *out)
 /* Numbers of inputs: real axis j; complex axis COMPLEX + 2 j, + 1 for the imaginary part; half spectrum RE + v and IM + v. */
 enum { COMPLEX = 1000, RE = 2000, IM = 3000 };
 
-/* Only the last PRUNED inputs and outputs of an axis may be beyond its length: the others are read and written unasked. */
+/* Only the last PRUNED inputs and outputs of an axis may be beyond its length: the others are read and written unasked. Each load fetches what lies
+ * `ahead` of it, for the axis that comes next. */
 static void load(int side, int which)
 {
     const int j = which < COMPLEX ? which : (which - COMPLEX) / 2;
@@ -226,10 +227,12 @@ static void load(int side, int which)
         printf("LOAD(%s + %d * ldv + l);\n", which >= IM ? "im" : "re", which >= IM ? which - IM : which - RE);
         return;
     }
+    const char *from = which < COMPLEX ? "x" : which % 2 ? "xi" : "xr";
     if (j >= side - PRUNED)
         printf("%d < len ? ", j);
-    printf("LOAD(%s + %d * ldx + l)", which < COMPLEX ? "x" : which % 2 ? "xi" : "xr", j);
+    printf("LOAD(%s + %d * ldx + l)", from, j);
     printf(j >= side - PRUNED ? " : (vec){0};\n" : ";\n");
+    printf("        __builtin_prefetch(%s + ahead + %d * ldx + l, 0, 2);\n", from, j);
 }
 
 /* The variable of node I, written with all that it needs unless it has been. */
@@ -261,8 +264,8 @@ static void write_complex(int n)
     for (int j = 0; j < n; j++)
         x[j] = (number){input(COMPLEX + 2 * j), input(COMPLEX + 2 * j + 1)};
     transform(n, x, out);
-    printf("static void complex_%d(int width, int len, const float *xr, const float *xi, ptrdiff_t ldx, float scale, int to, float *yr, float *yi,\n"
-           "    ptrdiff_t ldy, bool stream)\n{\n    LOOP(l, width)\n    {\n", n);
+    printf("static void complex_%d(int width, int len, const float *xr, const float *xi, ptrdiff_t ldx, ptrdiff_t ahead, float scale,\n"
+           "    int to, float *yr, float *yi, ptrdiff_t ldy, bool stream)\n{\n    LOOP(l, width)\n    {\n", n);
     for (int k = 0; k < n; k++) {
         const int re = variable(n, out[k].re), im = variable(n, out[k].im);
         if (k >= n - PRUNED)
@@ -288,7 +291,7 @@ static void write_real(int n)
 {
     number out[MOST_SIDE];
     build_real(n, out);
-    printf("static void real_%d(int width, int len, const float *x, ptrdiff_t ldx, float *re, float *im, ptrdiff_t ldv)\n{\n"
+    printf("static void real_%d(int width, int len, const float *x, ptrdiff_t ldx, ptrdiff_t ahead, float *re, float *im, ptrdiff_t ldv)\n{\n"
            "    (void)im;\n    LOOP(l, width)\n    {\n", n);
     for (int v = 0; v <= n / 2; v++) {
         const int a = variable(n, out[v].re);
