@@ -104,6 +104,7 @@ static void destroy(hs_conv *conv)
         (void)cudaFree(conv->implicit.x_place);
     if (conv->implicit.dy_place)
         (void)cudaFree(conv->implicit.dy_place);
+    conv->implicit = (hs_cuda_implicit){.span = 0};
 }
 
 /* Packed taps and the spans' sums: never at the same time. */

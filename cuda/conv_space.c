@@ -5,10 +5,12 @@
  * takes one that covers the shape whatever it costs: for tests, and to compare. */
 #include "hs_cuda.h"
 
+#include "hs_log.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-static const hs_cuda_way *const ways[] = {&hs_cuda_implicit_way, &hs_cuda_windows_way};
+static const hs_cuda_way *const ways[] = {&hs_cuda_implicit_way, &hs_cuda_cudnn_way, &hs_cuda_windows_way};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 static const hs_cuda_way *asked_for(const hs_cuda_device *d, const hs_conv_desc *desc)
@@ -20,12 +22,13 @@ static const hs_cuda_way *asked_for(const hs_cuda_device *d, const hs_conv_desc 
     return NULL;
 }
 
-static const hs_cuda_way *choose(const hs_cuda_device *d, const hs_conv_desc *desc, double *seconds)
+/* The cheapest but for what FAILED, a bit a way. */
+static const hs_cuda_way *choose(const hs_cuda_device *d, const hs_conv_desc *desc, unsigned failed, double *seconds)
 {
-    const hs_cuda_way *best = asked_for(d, desc);
+    const hs_cuda_way *asked = failed ? NULL : asked_for(d, desc), *best = asked;
     *seconds = best ? best->seconds(d, desc) : 0;
-    for (int i = 0; i < WAYS && !asked_for(d, desc); i++) {
-        const double own = ways[i]->offers(d, desc) ? ways[i]->seconds(d, desc) : -1;
+    for (int i = 0; i < WAYS && !asked; i++) {
+        const double own = !(failed >> i & 1) && ways[i]->offers(d, desc) ? ways[i]->seconds(d, desc) : -1;
         if (own >= 0 && (!best || own < *seconds)) {
             best = ways[i];
             *seconds = own;
@@ -60,7 +63,7 @@ static size_t masked_bytes(const hs_conv *conv)
 double hs_cuda_space_seconds(const hs_cuda_device *d, const hs_conv_desc *desc)
 {
     double seconds;
-    const hs_cuda_way *way = choose(d, desc, &seconds);
+    const hs_cuda_way *way = choose(d, desc, 0, &seconds);
     const double rows = (double)desc->capacity * desc->oh * desc->ow, y = rows * desc->co;
     if (!way->finishes && (desc->bias || desc->relu))
         seconds += hs_cuda_longest(d, 2 * y, 0, d->plain);
@@ -69,9 +72,21 @@ double hs_cuda_space_seconds(const hs_cuda_device *d, const hs_conv_desc *desc)
 
 hs_status hs_cuda_space_plan(hs_conv *conv)
 {
+    hs_status st = HS_EUNSUPPORTED;
     double seconds;
-    conv->way = choose(hs_cuda_device_of(conv->device), &conv->d, &seconds);
-    return conv->way->plan(conv);
+    for (unsigned failed = 0; st == HS_EUNSUPPORTED;) {
+        conv->way = choose(hs_cuda_device_of(conv->device), &conv->d, failed, &seconds);
+        if (!conv->way)
+            return st;
+        st = conv->way->plan(conv);
+        for (int i = 0; st == HS_EUNSUPPORTED && i < WAYS; i++)
+            failed |= (unsigned)(conv->way == ways[i]) << i;
+        if (st == HS_EUNSUPPORTED) {
+            hs_debug(conv->device->log, "%s: convolving in another way", hs_fail_text());
+            conv->way->destroy(conv);
+        }
+    }
+    return st;
 }
 
 void hs_cuda_space_destroy(hs_conv *conv)

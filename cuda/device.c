@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cudnn_api.h"
 #include "hs_base.h"
 
 enum { BLAS_WORKSPACE = 32 << 20 };
@@ -121,6 +122,8 @@ static void device_close(hs_device **device)
     hs_cuda_device *d = hs_cuda_device_of(*device);
     if (d && d->setup)
         (void)cudaStreamDestroy(d->setup);
+    if (d)
+        hs_cudnn_close(&d->cudnn);
     hs_free(d);
     *device = NULL;
 }

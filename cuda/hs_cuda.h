@@ -18,6 +18,8 @@ typedef struct hs_cuda_device {
     hs_cuda_math math;                 /* the same for our own products */
     cublasComputeType_t compute;       /* of products between activations and weights; transforms are always fp32 */
     double bandwidth, products, plain; /* for cost(): bytes/s, flop/s of products, flop/s without tensor cores */
+    struct hs_cudnn *cudnn;            /* once somebody ASKED; NULL: none that serves */
+    bool cudnn_asked;
     cudaStream_t setup;                /* of plans: tables go up, memory is cleared */
 } hs_cuda_device;
 
@@ -146,7 +148,7 @@ typedef struct hs_cuda_way {
     hs_status (*backward)(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
                           float *dtaps, void *scratch);
 } hs_cuda_way;
-extern const hs_cuda_way hs_cuda_implicit_way, hs_cuda_windows_way;
+extern const hs_cuda_way hs_cuda_implicit_way, hs_cuda_cudnn_way, hs_cuda_windows_way;
 
 struct hs_conv {
     hs_conv_desc d;
@@ -154,6 +156,7 @@ struct hs_conv {
     int taps;
     const hs_cuda_way *way; /* in space */
     hs_cuda_implicit implicit;
+    struct hs_cuda_library_conv *library; /* cuDNN */
     int chunk; /* windows: samples whose windows are in memory at a time */
     hs_cuda_taps geometry;
     hs_cuda_fft fft;

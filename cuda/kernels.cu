@@ -4,6 +4,7 @@
 #include "dropout.cu"
 #include "element.cu"
 #include "embed.cu"
+#include "filter.cu"
 #include "gather.cu"
 #include "im2col.cu"
 #include "loss.cu"

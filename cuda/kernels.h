@@ -125,6 +125,9 @@ typedef struct hs_cuda_taps {
 /* COLS [n*oh*ow][kh*kw][ci] from x [n][h][w][ci], and the sum of what each number of x went to. */
 cudaError_t hs_cuda_im2col(cudaStream_t s, hs_cuda_taps t, int n, const float *x, float *cols);
 cudaError_t hs_cuda_col2im(cudaStream_t s, hs_cuda_taps t, int n, const float *cols, float *dx);
+/* filter.cu: FILTER [co][taps][ci] from taps [taps][ci][co], reversed if FLIP, and back. */
+cudaError_t hs_cuda_put_filter(cudaStream_t s, int taps, int ci, int co, bool flip, const float *from, float *filter);
+cudaError_t hs_cuda_get_filter(cudaStream_t s, int taps, int ci, int co, bool flip, const float *filter, float *to);
 /* embed.cu: PLANAR [2][bins][ci][co] (re, im) to EMBEDDED [bins][2 ci][2 co] = [[re, im], [-im, re]], and its transpose. */
 cudaError_t hs_cuda_embed(cudaStream_t s, int bins, int ci, int co, const float *planar, float *embedded);
 cudaError_t hs_cuda_fold(cudaStream_t s, int bins, int ci, int co, const float *embedded, float *planar);

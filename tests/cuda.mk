@@ -10,10 +10,15 @@ libcudaemulated_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
 if HS_MPI
 emulated_nccl = -DHAVE_NCCL=1
 endif
-libcudaemulated_la_CPPFLAGS = $(emulated_nccl) -U_GNU_SOURCE -I$(top_srcdir)/tests/cuda_emulation $(AM_CPPFLAGS) -I$(top_srcdir)/cuda
+libcudaemulated_la_CPPFLAGS = $(emulated_nccl) -DHS_CUDNN_FILES='"no-libcudnn"' -U_GNU_SOURCE -I$(top_srcdir)/tests/cuda_emulation $(AM_CPPFLAGS) -I$(top_srcdir)/cuda
 libcudaemulated_la_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
 check_PROGRAMS += $(cuda_tests)
-TESTS += $(cuda_tests)
+TESTS += $(cuda_tests) tests/t_cuda_ways.sh
+check_LTLIBRARIES += libfakecudnn.la
+libfakecudnn_la_SOURCES = tests/cuda_emulation/fake_cudnn.cpp
+libfakecudnn_la_CPPFLAGS = $(libcudaemulated_la_CPPFLAGS)
+libfakecudnn_la_CXXFLAGS = $(libcudaemulated_la_CXXFLAGS)
+libfakecudnn_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 else
 TESTS += tests/t_cuda_no_compiler.sh
 endif
@@ -23,9 +28,11 @@ cuda_emulated_ldadd = libcudaemulated.la $(test_ldadd) -lstdc++
 t_cuda_ops_SOURCES = tests/t_cuda_ops.c src/backends.c $(op_cases)
 t_cuda_ops_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_ops_LDADD = $(cuda_emulated_ldadd)
+t_cuda_ops_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 t_cuda_conv_SOURCES = tests/t_cuda_conv.c src/backends.c
 t_cuda_conv_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_conv_LDADD = $(cuda_emulated_ldadd)
+t_cuda_conv_LDFLAGS = $(AM_LDFLAGS) -export-dynamic # the fake libcudnn works in the emulation's memory
 t_cuda_device_SOURCES = tests/t_cuda_device.c src/backends.c
 t_cuda_device_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_device_LDADD = $(cuda_emulated_ldadd)
@@ -44,4 +51,4 @@ t_cuda_train_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_train_LDADD = $(cuda_emulated_ldadd)
 # not in TESTS: it wants a GPU
 EXTRA_DIST += tests/gpu.sh
-EXTRA_DIST += tests/t_cuda_no_compiler.sh
+EXTRA_DIST += tests/t_cuda_no_compiler.sh tests/t_cuda_ways.sh

@@ -221,13 +221,94 @@ static void not_a_number(void **state)
     free_run(&r);
 }
 
+/* ---- cuDNN, a fake of which computes exactly: an error as small as fp32's shows that it was asked --------------------------- */
+
+static const char fake[] = "./.libs/libfakecudnn.so";
+static const double exact = 1e-6;
+
+static void with_library(const char *file, const char *state)
+{
+    setenv("HALFSPEC_CUDNN", file, 1);
+    setenv("FAKE_CUDNN", state, 1);
+}
+
+static void library(void **state)
+{
+    (void)state;
+    static const char *const precision[] = {"exact", "tf32", "bf16"};
+    with_library(fake, "");
+    for (int i = 0; i < 3; i++) {
+        follows("cudnn", precision[i], &shapes[0], 0, exact);
+        follows("cudnn", precision[i], &shapes[2], 0, exact);
+    }
+    hs_conv_desc d = shapes[1]; /* flipped and strided */
+    d.boundary = HS_BOUNDARY_ZERO;
+    follows("cudnn", "tf32", &d, 0, exact);
+    d.relu = false;
+    follows("cudnn", "tf32", &d, 0, exact);
+    follows("cudnn", "tf32", &shapes[1], 5e-5, 1e-3); /* periodic: not for cuDNN */
+    with_library(fake, "no-fusion");
+    follows("cudnn", "tf32", &shapes[0], 0, exact);
+    with_library(fake, "picky");
+    follows("cudnn", "tf32", &shapes[0], 0, exact);
+}
+
+/* No library, one that is none, one too old, one that does not start, one without an engine: our own kernels do it. */
+static void no_library(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {{"none", ""},     {"./nowhere/libcudnn.so", ""}, {"./t_cuda_conv", ""},      {fake, "old"},
+                                         {fake, "broken"}, {fake, "no-engine"},           {fake, "not-deterministic"}};
+    const long before = hs_live_blocks();
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        with_library(bad[i][0], bad[i][1]);
+        follows("cudnn", "tf32", &shapes[2], 5e-5, 1e-3);
+    }
+    assert_int_equal(hs_live_blocks(), before);
+}
+
+static void library_fails(void **state)
+{
+    (void)state;
+    const hs_backend *b = NULL;
+    const hs_device_options options = {.ordinal = -1, .local_size = 1, .precision = "tf32"};
+    hs_device *device = NULL;
+    hs_stream *stream = NULL;
+    hs_conv *plan = NULL;
+    with_library(fake, "");
+    setenv("HALFSPEC_CUDA_CONV", "cudnn", 1);
+    must(hs_backend_find("cuda", &b));
+    must(b->device->open(b, &options, &device));
+    must(b->device->stream_create(device, &stream));
+    must(b->conv->plan(device, &shapes[2], &plan));
+    run r = fresh_run(&shapes[2]);
+    void *scratch = NULL, *x = to_device(stream, &r.x), *taps = to_device(stream, &r.taps), *bias = to_device(stream, &r.bias),
+         *y = to_device(stream, &r.out[Y]);
+    must(b->memory->alloc(device, b->conv->scratch_bytes(plan), &scratch));
+    with_library(fake, "fails");
+    assert_int_equal(b->conv->forward(stream, plan, 1, x, taps, bias, y, NULL, scratch), HS_EINTERNAL);
+    assert_non_null(strstr(hs_fail_text(), "HALFSPEC_CUDNN=none"));
+    void *all[] = {x, taps, bias, y, scratch};
+    for (int i = 0; i < 5; i++)
+        b->memory->free(device, all[i]);
+    b->conv->destroy(&plan);
+    b->device->stream_destroy(&stream);
+    hs_device_close(&device);
+    free_run(&r);
+    unsetenv("HALFSPEC_CUDA_CONV");
+}
+
 int main(void)
 {
+    setenv("HALFSPEC_CUDNN", "none", 1); /* whatever this machine has */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain),
         cmocka_unit_test(tf32),
         cmocka_unit_test(bf16),
         cmocka_unit_test(not_a_number),
+        cmocka_unit_test(library),
+        cmocka_unit_test(no_library),
+        cmocka_unit_test(library_fails),
     };
     return cmocka_run_group_tests_name("convolution in space", tests, NULL, NULL);
 }
