@@ -1,45 +1,19 @@
-/* conv.c - the convolution entries of the table: which engine, what it costs, and the calls. */
+/* conv.c - the convolution entries of the table: which engine, and the calls. */
 #include "hs_cuda.h"
 
 #include "hs_base.h"
-#include "hs_spectrum.h"
 
 static bool supports(const hs_device *device, const hs_conv_desc *d)
 {
-    (void)device;
-    if (d->relu && d->out == HS_SPECTRUM)
-        return false;
-    const bool spectrum = d->in == HS_SPECTRUM || d->out == HS_SPECTRUM;
     if (d->engine == HS_ENGINE_FFT)
-        return d->stride == 1 && (!spectrum || d->boundary == HS_BOUNDARY_PERIODIC);
-    return d->engine == HS_ENGINE_DIRECT && !spectrum;
-}
-
-/* ---- cost: the greater of what is moved and what is computed, part by part ---------------------------------------------- */
-
-/* A transform of an edge: packed, three passes of cuFFT at two moves each, unpacked. */
-static double edge_seconds(const hs_cuda_device *d, double n, double c, double plane, double grid)
-{
-    return hs_cuda_longest(d, n * c * (plane + 9 * grid), 0, d->plain);
-}
-
-static double fft_seconds(const hs_cuda_device *d, const hs_conv_desc *c)
-{
-    const bool zero = c->boundary == HS_BOUNDARY_ZERO;
-    const int gh = zero ? hs_cuda_good_side(c->h + c->kh / 2) : c->h, gw = zero ? hs_cuda_good_side(c->w + c->kw / 2) : c->w;
-    const double grid = (double)gh * gw, bins = hs_bins_count(gh, gw), n = c->capacity, pairs = (double)c->ci * c->co,
-                 passes = c->need_dx ? 3 : 2;
-    const double product = hs_cuda_longest(d, bins * (2 * n * (c->ci + c->co) + 4 * pairs), 8 * bins * n * pairs, d->products);
-    const double filter = hs_cuda_longest(d, bins * 8 * pairs, 4 * bins * pairs * c->kh * c->kw, d->plain);
-    const double x = c->in == HS_SPACE ? edge_seconds(d, n, c->ci, (double)c->h * c->w, grid) * (c->need_dx ? 2 : 1) : 0;
-    const double y = c->out == HS_SPACE ? edge_seconds(d, n, c->co, (double)c->oh * c->ow, grid) * 2 : 0;
-    return passes * (product + filter) + x + y;
+        return hs_cuda_fft_supports(device, d);
+    return d->engine == HS_ENGINE_DIRECT && d->in == HS_SPACE && d->out == HS_SPACE;
 }
 
 static double cost(const hs_device *device, const hs_conv_desc *desc)
 {
-    const hs_cuda_device *d = hs_cuda_device_of(device);
-    return desc->engine == HS_ENGINE_FFT ? fft_seconds(d, desc) : hs_cuda_space_seconds(d, desc);
+    return desc->engine == HS_ENGINE_FFT ? hs_cuda_fft_seconds(device, desc)
+                                         : hs_cuda_space_seconds(hs_cuda_device_of(device), desc);
 }
 
 /* ---- plans -------------------------------------------------------------------------------------------------------------- */
@@ -89,7 +63,7 @@ static size_t scratch_bytes(const hs_conv *plan)
 
 static bool backward_reads_x(const hs_conv *plan)
 {
-    return !is_fft(plan) || plan->d.in == HS_SPECTRUM;
+    return !is_fft(plan) || hs_cuda_fft_reads_x(plan);
 }
 
 static hs_status forward(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *bias, void *y,

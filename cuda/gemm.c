@@ -8,17 +8,20 @@ static hs_status multiply_some(hs_stream *stream, const hs_cuda_product *p)
     const hs_cuda_stream *s = hs_cuda_stream_of(stream);
     if (p->m == 0 || p->n == 0 || p->batch == 0)
         return HS_OK;
-    if (p->k == 0) { /* nothing to add; C may hold NaN where beta is 0 */
+    if (p->k == 0 && !p->half_c) { /* nothing to add; C may hold NaN where beta is 0 */
         for (int i = 0; i < p->batch; i++)
             HS_TRY(hs_cuda_check(
-                hs_cuda_scale_rows(s->stream, (size_t)p->m, p->n, p->ldc, (double)p->beta, p->c + i * p->stride_c), "a product"));
+                hs_cuda_scale_rows(s->stream, (size_t)p->m, p->n, p->ldc, (double)p->beta, (float *)p->c + i * p->stride_c), "a product"));
         return HS_OK;
     }
-    const cublasComputeType_t compute = p->exact ? CUBLAS_COMPUTE_32F_PEDANTIC : hs_cuda_of(stream)->compute;
+    const cublasComputeType_t compute = p->exact  ? CUBLAS_COMPUTE_32F_PEDANTIC
+                                        : p->half ? CUBLAS_COMPUTE_32F
+                                                  : hs_cuda_of(stream)->compute;
+    const cudaDataType ab = p->half ? CUDA_R_16BF : CUDA_R_32F, c = p->half_c ? CUDA_R_16BF : CUDA_R_32F;
     return hs_cuda_check_blas(cublasGemmStridedBatchedEx(s->blas, p->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N,
                                                          p->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N, p->n, p->m, p->k, &p->alpha,
-                                                         p->b, CUDA_R_32F, p->ldb, p->stride_b, p->a, CUDA_R_32F, p->lda,
-                                                         p->stride_a, &p->beta, p->c, CUDA_R_32F, p->ldc, p->stride_c, p->batch,
+                                                         p->b, ab, p->ldb, p->stride_b, p->a, ab, p->lda,
+                                                         p->stride_a, &p->beta, p->c, c, p->ldc, p->stride_c, p->batch,
                                                          compute, CUBLAS_GEMM_DEFAULT),
                               "a product");
 }
@@ -28,9 +31,9 @@ hs_status hs_cuda_multiply(hs_stream *stream, const hs_cuda_product *all)
     hs_cuda_product p = *all;
     for (int done = 0; done < all->batch; done += p.batch) {
         p.batch = all->batch - done < BATCH ? all->batch - done : BATCH;
-        p.a = all->a + done * all->stride_a;
-        p.b = all->b + done * all->stride_b;
-        p.c = all->c + done * all->stride_c;
+        p.a = (const char *)all->a + done * all->stride_a * (all->half ? 2 : 4);
+        p.b = (const char *)all->b + done * all->stride_b * (all->half ? 2 : 4);
+        p.c = (char *)all->c + done * all->stride_c * (all->half_c ? 2 : 4);
         HS_TRY(multiply_some(stream, &p));
     }
     return HS_OK;

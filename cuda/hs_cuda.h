@@ -8,6 +8,7 @@
 
 #include "hs_backend.h"
 #include "kernels.h"
+#include "plane.h"
 
 typedef struct hs_cuda_device {
     hs_device base;
@@ -88,9 +89,10 @@ hs_status hs_cuda_put(const hs_device *device, const void *host, size_t bytes, c
  * whatever the device's precision. */
 typedef struct hs_cuda_product {
     bool exact, trans_a, trans_b;
+    bool half, half_c; /* A and B are stored as bf16; so is C. Sums are fp32 */
     int m, n, k;
-    const float *a, *b;
-    float *c;
+    const void *a, *b;
+    void *c;
     int lda, ldb, ldc;
     ptrdiff_t stride_a, stride_b, stride_c;
     int batch;
@@ -124,8 +126,11 @@ int hs_cuda_good_side(int n);
 
 typedef struct hs_cuda_fft {
     int grid_h, grid_w, bins;
-    hs_transform *in, *out; /* of edges in space */
-    float *phases;          /* [2][bins][taps]: cos and sin, the map from taps to filter spectra */
+    bool small;                      /* transforms are chains of plane.h */
+    bool half;                       /* spectra inside the layer, and filters, are stored as bf16 */
+    hs_transform *in, *out;          /* of edges in space */
+    hs_cuda_plane rectify, mask;     /* of y and dy in the spectrum, with a rectifier */
+    float *phases;                   /* [bins][taps][re, im]: the map from taps to filter spectra */
 } hs_cuda_fft;
 
 typedef struct hs_cuda_implicit {
@@ -179,14 +184,17 @@ hs_status hs_cuda_space_forward(hs_stream *s, const hs_conv *conv, int n, const 
 hs_status hs_cuda_space_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
                                  float *dx, float *dtaps, float *dbias, const void *saved, void *scratch);
 
+bool hs_cuda_fft_supports(const hs_device *device, const hs_conv_desc *desc);
+double hs_cuda_fft_seconds(const hs_device *device, const hs_conv_desc *desc);
 hs_status hs_cuda_fft_plan(hs_conv *conv);
 void hs_cuda_fft_destroy(hs_conv *conv);
 size_t hs_cuda_fft_saved(const hs_conv *conv);
 size_t hs_cuda_fft_scratch(const hs_conv *conv);
+bool hs_cuda_fft_reads_x(const hs_conv *conv);
 hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
-                              float *y, float *saved, void *scratch);
+                              float *y, void *saved, void *scratch);
 hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
-                               float *dx, float *dtaps, float *dbias, const float *saved, void *scratch);
+                               float *dx, float *dtaps, float *dbias, void *saved, void *scratch);
 
 /* ---- pool.c, spool.c ---------------------------------------------------------------------------------------------------- */
 

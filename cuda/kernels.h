@@ -125,16 +125,6 @@ typedef struct hs_cuda_taps {
 /* COLS [n*oh*ow][kh*kw][ci] from x [n][h][w][ci], and the sum of what each number of x went to. */
 cudaError_t hs_cuda_im2col(cudaStream_t s, hs_cuda_taps t, int n, const float *x, float *cols);
 cudaError_t hs_cuda_col2im(cudaStream_t s, hs_cuda_taps t, int n, const float *cols, float *dx);
-/* filter.cu: FILTER [co][taps][ci] from taps [taps][ci][co], reversed if FLIP, and back. */
-cudaError_t hs_cuda_put_filter(cudaStream_t s, int taps, int ci, int co, bool flip, const float *from, float *filter);
-cudaError_t hs_cuda_get_filter(cudaStream_t s, int taps, int ci, int co, bool flip, const float *filter, float *to);
-/* embed.cu: PLANAR [2][bins][ci][co] (re, im) to EMBEDDED [bins][2 ci][2 co] = [[re, im], [-im, re]], and its transpose. */
-cudaError_t hs_cuda_embed(cudaStream_t s, int bins, int ci, int co, const float *planar, float *embedded);
-cudaError_t hs_cuda_fold(cudaStream_t s, int bins, int ci, int co, const float *embedded, float *planar);
-
-#ifdef __cplusplus
-}
-#endif
 /* conv_rows.cu, conv_taps.cu: convolution as implicit products. Rows are cells of planes side_h x side_w, scaled by SCALE; a place
  * of the inner side moves a row's cell by (dy, dx) and takes a channel of a tensor [n][from_h][from_w][channels]: coordinates lie
  * in 0 .. range-1 (or wrap once, dy and dx being 0 .. range-1) and must divide by DIVIDE. WIDE: channels come in fours, from memory
@@ -169,9 +159,25 @@ cudaError_t hs_cuda_conv_rows(cudaStream_t s, hs_cuda_math math, hs_cuda_gather 
 cudaError_t hs_cuda_conv_taps(cudaStream_t s, hs_cuda_math math, hs_cuda_gather g, int n, int span, int columns,
                               const hs_cuda_place *place, const float *from, const float *dy, float *partial, float *dtaps);
 
+/* filter.cu: FILTER [co][taps][ci] from taps [taps][ci][co], reversed if FLIP, and back. */
+cudaError_t hs_cuda_put_filter(cudaStream_t s, int taps, int ci, int co, bool flip, const float *from, float *filter);
+cudaError_t hs_cuda_get_filter(cudaStream_t s, int taps, int ci, int co, bool flip, const float *filter, float *to);
 /* rectify.cu: maps [rows][cols] and masks of a bit a number, [rows][(cols + 7) / 8] bytes. Y = max(0, Y + BIAS), BIAS may be NULL;
  * DM = DY where the mask says so, else 0, and DBIAS (may be NULL) the sums of its columns. */
 cudaError_t hs_cuda_rectify(cudaStream_t s, size_t rows, int cols, const float *bias, float *y, uint8_t *mask);
 cudaError_t hs_cuda_rectify_grad(cudaStream_t s, double *partial, size_t rows, int cols, const float *dy, const uint8_t *mask,
                                  float *dm, float *dbias);
+/* response.cu: PHASES [bins][taps][re, im] times FILTERS [taps][ci][co] as EMBEDDED [bins][2 ci][2 co] = [[re, im], [-im, re]],
+ * in bf16 or float, and the transpose. PARTIAL [slices][taps][ci][co]. */
+cudaError_t hs_cuda_response(cudaStream_t s, bool half, int bins, int taps, int ci, int co, const float *phases,
+                             const float *filters, void *embedded);
+int hs_cuda_response_slices(int bins, int taps, int ci, int co);
+cudaError_t hs_cuda_response_gradient(cudaStream_t s, int bins, int taps, int ci, int co, const float *phases,
+                                      const float *embedded, float *partial, float *gradient);
+cudaError_t hs_cuda_to_half(cudaStream_t s, size_t count, const float *x, void *y);
+cudaError_t hs_cuda_from_half(cudaStream_t s, size_t count, const void *x, float *y);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

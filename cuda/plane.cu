@@ -10,32 +10,8 @@
  *
  * Channels of a position are exchanged in eights by its last two bits, and rows begin an odd number of positions apart, so that
  * four positions next to each other in a row or in a column lie in different banks, which is how lanes read and write lines. */
+#include "half.h"
 #include "line.h"
-
-struct hs_bf16 {
-    uint16_t bits;
-};
-
-static __device__ __forceinline__ float plane_get(float x)
-{
-    return x;
-}
-static __device__ __forceinline__ float plane_get(hs_bf16 x)
-{
-#ifdef __CUDACC__
-    return __uint_as_float((uint32_t)x.bits << 16);
-#else
-    return hs_float_of((uint32_t)x.bits << 16);
-#endif
-}
-static __device__ __forceinline__ void plane_put(float x, float *to)
-{
-    *to = x;
-}
-static __device__ __forceinline__ void plane_put(float x, hs_bf16 *to)
-{
-    to->bits = (uint16_t)hs_to_bf16(x, 0);
-}
 
 template <int NT> static __device__ __forceinline__ int plane_at(int position, int channel)
 {
@@ -69,7 +45,7 @@ static __device__ void plane_load(const hs_plane &p, size_t sample, int first, c
     HS_UNROLL_4
     for (plane_walk at(8 * NT, p.in_w); at.row < p.in_h; at.next())
         plane[plane_at<NT>(at.row * p.row + at.col, ch)] =
-            real ? plane_get(from[(size_t)(at.row * p.in_w + at.col) * p.c]) : 0;
+            real ? hs_half_get(from[(size_t)(at.row * p.in_w + at.col) * p.c]) : 0;
 }
 
 template <int NT, typename T>
@@ -81,7 +57,7 @@ static __device__ void plane_store(const hs_plane &p, size_t sample, int first, 
         return;
     HS_UNROLL_4
     for (plane_walk at(8 * NT, p.out_w); at.row < p.out_h; at.next())
-        plane_put(p.scale * plane[plane_at<NT>(at.row * p.row + at.col, ch)], to + (size_t)(at.row * p.out_w + at.col) * p.c);
+        hs_half_put(p.scale * plane[plane_at<NT>(at.row * p.row + at.col, ch)], to + (size_t)(at.row * p.out_w + at.col) * p.c);
 }
 
 /* The coordinates at (|ky|, |kx|) = (a, b): up to four, of up to two bins. */
@@ -114,10 +90,10 @@ static __device__ void plane_load_bins(const hs_plane &p, int n, size_t sample, 
         const plane_cell cell(p.in_h, p.in_w, at.row, at.col);
         float cc = 0, cs = 0, sc = 0, ss = 0;
         if (real) {
-            const float re = plane_get(from[cell.plus * bin]);
-            const float im = cell.pair_h || cell.pair_w ? plane_get(from[cell.plus * bin + p.c]) : 0;
+            const float re = hs_half_get(from[cell.plus * bin]);
+            const float im = cell.pair_h || cell.pair_w ? hs_half_get(from[cell.plus * bin + p.c]) : 0;
             if (cell.pair_h && cell.pair_w) {
-                const float re2 = plane_get(from[cell.minus * bin]), im2 = plane_get(from[cell.minus * bin + p.c]);
+                const float re2 = hs_half_get(from[cell.minus * bin]), im2 = hs_half_get(from[cell.minus * bin + p.c]);
                 cc = half * (re + re2), ss = half * (re2 - re), sc = half * (im2 - im), cs = -half * (im + im2);
             } else {
                 cc = re, sc = -im, cs = -im;
@@ -158,11 +134,11 @@ static __device__ void plane_store_bins(const hs_plane &p, int n, size_t sample,
         const float ss = here && below && beside ? p.scale * plane[plane_at<NT>(corner + p.row + 1, ch)] : 0;
         const bool four = cell.pair_h && cell.pair_w;
         const float half = 0.70710678f;
-        plane_put(four ? half * (cc - ss) : cc, to + cell.plus * bin);
-        plane_put(four ? -half * (cs + sc) : -(cs + sc), to + cell.plus * bin + p.c);
+        hs_half_put(four ? half * (cc - ss) : cc, to + cell.plus * bin);
+        hs_half_put(four ? -half * (cs + sc) : -(cs + sc), to + cell.plus * bin + p.c);
         if (four) {
-            plane_put(half * (cc + ss), to + cell.minus * bin);
-            plane_put(half * (sc - cs), to + cell.minus * bin + p.c);
+            hs_half_put(half * (cc + ss), to + cell.minus * bin);
+            hs_half_put(half * (sc - cs), to + cell.minus * bin + p.c);
         }
     }
 }
@@ -309,9 +285,9 @@ static cudaError_t plane_of(cudaStream_t s, const hs_plane *p, int n, const void
     if (p->split)
         return plane_start<NT, true, float, float>(s, p, n, in, tables, bias, bits, keep, out);
     if (p->in_half)
-        return p->out_half ? plane_start<NT, false, hs_bf16, hs_bf16>(s, p, n, in, tables, bias, bits, keep, out)
-                           : plane_start<NT, false, hs_bf16, float>(s, p, n, in, tables, bias, bits, keep, out);
-    return p->out_half ? plane_start<NT, false, float, hs_bf16>(s, p, n, in, tables, bias, bits, keep, out)
+        return p->out_half ? plane_start<NT, false, hs_half, hs_half>(s, p, n, in, tables, bias, bits, keep, out)
+                           : plane_start<NT, false, hs_half, float>(s, p, n, in, tables, bias, bits, keep, out);
+    return p->out_half ? plane_start<NT, false, float, hs_half>(s, p, n, in, tables, bias, bits, keep, out)
                        : plane_start<NT, false, float, float>(s, p, n, in, tables, bias, bits, keep, out);
 }
 

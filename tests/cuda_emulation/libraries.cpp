@@ -195,35 +195,91 @@ const char *cublasGetStatusString(cublasStatus_t status)
     return status == CUBLAS_STATUS_SUCCESS ? "CUBLAS_STATUS_SUCCESS" : "CUBLAS_STATUS (emulated)";
 }
 
-/* One product, column-major: columns of C from columns of op(A), so that the inner loop runs along memory where A is not
- * transposed. */
-static void product(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
-                    int ldb, float beta, float *c, int ldc)
+static float float_of(std::uint32_t bits)
 {
+    float x;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* To KEPT bits of mantissa, nearest, ties to even; NaN stays NaN. */
+static float rounded(float x, int kept)
+{
+    std::uint32_t bits;
+    const int lost = 23 - kept;
+    if (lost == 0 || x != x)
+        return x;
+    std::memcpy(&bits, &x, sizeof bits);
+    bits += (1u << (lost - 1)) - 1 + (bits >> lost & 1);
+    return float_of(bits & ~((1u << lost) - 1));
+}
+
+/* What a product sees of number I of an array. */
+static float factor(const void *array, cudaDataType type, std::size_t i, int kept)
+{
+    if (type == CUDA_R_16BF)
+        return float_of((std::uint32_t) static_cast<const std::uint16_t *>(array)[i] << 16);
+    return rounded(static_cast<const float *>(array)[i], kept);
+}
+
+/* A matrix of ROWS x COLS as products see it, column after column. */
+static std::vector<float> factors(const void *array, cudaDataType type, int rows, int cols, int ld, int kept)
+{
+    std::vector<float> all;
+    for (int j = 0; j < cols; j++)
+        for (int i = 0; i < rows; i++)
+            all.push_back(factor(array, type, (std::size_t)j * (std::size_t)ld + (std::size_t)i, kept));
+    return all;
+}
+
+/* One product, column-major: columns of C from columns of op(A), so that the inner loop runs along memory where A is not
+ * transposed. TO (j, i, sum) takes the numbers. */
+template <typename To>
+static void product(bool trans_a, bool trans_b, int m, int n, int k, const float *a, const float *b, To to)
+{
+    const std::size_t lda = (std::size_t)(trans_a ? k : m), ldb = (std::size_t)(trans_b ? n : k);
     std::vector<double> sum((std::size_t)m);
     for (int j = 0; j < n; j++) {
         std::fill(sum.begin(), sum.end(), 0.0);
         for (int l = 0; l < k; l++) {
-            const double right = trans_b ? b[(std::size_t)l * (std::size_t)ldb + (std::size_t)j]
-                                         : b[(std::size_t)j * (std::size_t)ldb + (std::size_t)l];
+            const double right = trans_b ? b[(std::size_t)l * ldb + (std::size_t)j] : b[(std::size_t)j * ldb + (std::size_t)l];
             if (trans_a)
                 for (int i = 0; i < m; i++)
-                    sum[(std::size_t)i] += a[(std::size_t)i * (std::size_t)lda + (std::size_t)l] * right;
+                    sum[(std::size_t)i] += a[(std::size_t)i * lda + (std::size_t)l] * right;
             else
                 for (int i = 0; i < m; i++)
-                    sum[(std::size_t)i] += a[(std::size_t)l * (std::size_t)lda + (std::size_t)i] * right;
+                    sum[(std::size_t)i] += a[(std::size_t)l * lda + (std::size_t)i] * right;
         }
-        float *to = c + (std::size_t)j * (std::size_t)ldc;
         for (int i = 0; i < m; i++)
-            to[i] = (float)(beta == 0 ? alpha * sum[(std::size_t)i] : alpha * sum[(std::size_t)i] + beta * (double)to[i]);
+            to(j, i, sum[(std::size_t)i]);
     }
 }
 
+/* alpha sum + beta C, stored as C is. */
+static void put(void *c, cudaDataType type, std::size_t at, double sum, float alpha, float beta)
+{
+    const double old = beta == 0 ? 0 : beta * (double)factor(c, type, at, 23);
+    const float value = (float)(alpha * sum + old);
+    if (type == CUDA_R_32F) {
+        static_cast<float *>(c)[at] = value;
+        return;
+    }
+    std::uint32_t bits;
+    const float half = rounded(value, 7);
+    std::memcpy(&bits, &half, sizeof bits);
+    static_cast<std::uint16_t *>(c)[at] = (std::uint16_t)(bits >> 16);
+}
+
+static int kept_bits(cublasComputeType_t compute)
+{
+    return compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? 10 : compute == CUBLAS_COMPUTE_32F_FAST_16BF ? 7 : 23;
+}
+
 cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n,
-                                          int k, const void *alpha, const void *a, cudaDataType, int lda, long long stride_a,
-                                          const void *b, cudaDataType, int ldb, long long stride_b, const void *beta, void *c,
-                                          cudaDataType, int ldc, long long stride_c, int batch, cublasComputeType_t,
-                                          cublasGemmAlgo_t)
+                                          int k, const void *alpha, const void *a, cudaDataType type_a, int lda,
+                                          long long stride_a, const void *b, cudaDataType type_b, int ldb, long long stride_b,
+                                          const void *beta, void *c, cudaDataType type_c, int ldc, long long stride_c, int batch,
+                                          cublasComputeType_t compute, cublasGemmAlgo_t)
 {
     const bool ta = op_a == CUBLAS_OP_T, tb = op_b == CUBLAS_OP_T;
     if (!handle->stream)
@@ -231,13 +287,22 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
     if (m < 0 || n < 0 || k < 0 || batch < 0 || batch > 65535 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m || lda < 1 ||
         ldb < 1 || ldc < 1)
         return CUBLAS_STATUS_INVALID_VALUE;
+    if (type_a != type_b || (type_a == CUDA_R_32F && type_c != CUDA_R_32F) || (type_a == CUDA_R_16BF && compute != CUBLAS_COMPUTE_32F))
+        return CUBLAS_STATUS_INVALID_VALUE; /* of what the original offers, what halfspec uses */
     const float al = *static_cast<const float *>(alpha), be = *static_cast<const float *>(beta);
+    const int kept = kept_bits(compute);
     emulation::queue(handle->stream, [=] {
-        const float *x = static_cast<const float *>(emulation::reach(a, "cuBLAS, A")),
-                    *y = static_cast<const float *>(emulation::reach(b, "cuBLAS, B"));
-        float *z = static_cast<float *>(emulation::reach(c, "cuBLAS, C"));
-        for (int i = 0; i < batch; i++)
-            product(ta, tb, m, n, k, al, x + i * stride_a, lda, y + i * stride_b, ldb, be, z + i * stride_c, ldc);
+        const char *x = static_cast<const char *>(emulation::reach(a, "cuBLAS, A")),
+                   *y = static_cast<const char *>(emulation::reach(b, "cuBLAS, B"));
+        char *z = static_cast<char *>(emulation::reach(c, "cuBLAS, C"));
+        const int bytes = type_a == CUDA_R_16BF ? 2 : 4, bytes_c = type_c == CUDA_R_16BF ? 2 : 4;
+        for (int i = 0; i < batch; i++) {
+            const std::vector<float> left = factors(x + i * stride_a * bytes, type_a, ta ? k : m, ta ? m : k, lda, kept),
+                                     right = factors(y + i * stride_b * bytes, type_b, tb ? n : k, tb ? k : n, ldb, kept);
+            product(ta, tb, m, n, k, left.data(), right.data(), [=](int col, int row, double sum) {
+                put(z + i * stride_c * bytes_c, type_c, (std::size_t)col * (std::size_t)ldc + (std::size_t)row, sum, al, be);
+            });
+        }
     });
     return CUBLAS_STATUS_SUCCESS;
 }
