@@ -114,7 +114,7 @@ static void go_to_spectrum(const batch *b, const hs_cpu_plane *to, float *mid, f
         resize(b->y, w, mid + col * w, cols * w, mid + col * w, cols * w, work);
     for (int row = 0; row < rows; row++) {
         leave(b, to, cols, row * cols, 1, mid + (size_t)row * cols * w, w, to->line, w, false);
-        hs_cpu_plane_row_forward(to, row, to->line, w);
+        hs_cpu_plane_row_forward(to, row, to->line, w, 0);
     }
     hs_cpu_plane_columns_forward(to);
 }
