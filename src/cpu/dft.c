@@ -67,6 +67,11 @@ fail:
     return st;
 }
 
+void hs_cpu_dft_limit(hs_cpu_dft *d, int channels)
+{
+    d->block = d->block < channels ? d->block : channels;
+}
+
 void hs_cpu_dft_destroy(hs_cpu_dft **plan)
 {
     hs_cpu_dft *d = *plan;
@@ -153,24 +158,19 @@ static void turn(const void *context, int task, int thread)
     hs_cpu_plane_columns_forward(&to);
 }
 
-static int planes_of(const hs_cpu_dft *d, int n)
-{
-    return n * ((d->cp + d->block - 1) / d->block);
-}
-
 void hs_cpu_dft_forward(const hs_cpu_dft *d, int n, const float *x, hs_cpu_gate gate, hs_cpu_spectrum spectrum, void *scratch)
 {
-    hs_cpu_each(d->threads, planes_of(d, n), forward, &(batch){.d = d, .to = spectrum, .gate = gate, .in = x, .scratch = scratch});
+    hs_cpu_each(d->threads, hs_cpu_planes(d, n), forward, &(batch){.d = d, .to = spectrum, .gate = gate, .in = x, .scratch = scratch});
 }
 
 void hs_cpu_dft_inverse(const hs_cpu_dft *d, int n, hs_cpu_spectrum spectrum, const float *bias, hs_cpu_gate gate, float *x, void *scratch)
 {
     const batch b = {.d = d, .from = spectrum, .gate = gate, .bias = bias, .out = x, .scratch = scratch};
-    hs_cpu_each(d->threads, planes_of(d, n), inverse, &b);
+    hs_cpu_each(d->threads, hs_cpu_planes(d, n), inverse, &b);
 }
 
 void hs_cpu_dft_turn(const hs_cpu_dft *d, int n, hs_cpu_spectrum from, const float *bias, hs_cpu_gate gate, hs_cpu_spectrum to, void *scratch)
 {
     const batch b = {.d = d, .from = from, .to = to, .gate = gate, .bias = bias, .scratch = scratch};
-    hs_cpu_each(d->threads, planes_of(d, n), turn, &b);
+    hs_cpu_each(d->threads, hs_cpu_planes(d, n), turn, &b);
 }

@@ -24,6 +24,8 @@ typedef struct hs_cpu_gate {
 size_t hs_cpu_gate_bytes(int n, int h, int w, int c);
 
 hs_status hs_cpu_dft_plan(const hs_cpu_device *device, int h, int w, int ph, int pw, int c, hs_cpu_dft **out);
+/* At most CHANNELS of a plane go together from now on: for whoever has two plans, or buffers of one panel, to take through the same tasks. */
+void hs_cpu_dft_limit(hs_cpu_dft *plan, int channels);
 void hs_cpu_dft_destroy(hs_cpu_dft **plan);
 size_t hs_cpu_dft_scratch_bytes(const hs_cpu_dft *plan); /* of all threads; aligned to 64 bytes */
 int hs_cpu_dft_bins(const hs_cpu_dft *plan);

@@ -10,9 +10,14 @@ size_t hs_cpu_plane_floats(const hs_cpu_dft *d)
     return (d->row_floats + d->t_floats + d->y_floats + d->fftw_floats + HS_CPU_PAD - 1) / HS_CPU_PAD * HS_CPU_PAD;
 }
 
+int hs_cpu_planes(const hs_cpu_dft *d, int n)
+{
+    return n * ((d->cp + d->block - 1) / d->block);
+}
+
 hs_cpu_plane hs_cpu_plane_of(const hs_cpu_dft *d, int task, hs_cpu_spectrum spectrum, float *scratch)
 {
-    const int blocks = (d->cp + d->block - 1) / d->block;
+    const int blocks = hs_cpu_planes(d, 1);
     hs_cpu_plane j = {.d = d, .image = task / blocks, .first = task % blocks * d->block, .whole = spectrum.im % HS_CPU_PAD == 0, .s = spectrum};
     j.width = d->cp - j.first < d->block ? d->cp - j.first : d->block;
     j.used = d->c - j.first < j.width ? d->c - j.first : j.width;

@@ -31,6 +31,8 @@ typedef struct hs_cpu_plane {
     bool stream;                   /* and begin at whole lines: they can be stored past the cache, which does not read them first */
 } hs_cpu_plane;
 
+/* Tasks of N images. */
+int hs_cpu_planes(const hs_cpu_dft *d, int n);
 /* TASK: image * blocks + block of channels. SCRATCH of this thread has hs_cpu_plane_floats. */
 size_t hs_cpu_plane_floats(const hs_cpu_dft *d);
 hs_cpu_plane hs_cpu_plane_of(const hs_cpu_dft *d, int task, hs_cpu_spectrum spectrum, float *scratch);

@@ -52,6 +52,8 @@ static hs_status fill_plan(hs_spool *p)
     if (p->cropped)
         return hs_cpu_crop_plan(d, &p->crop);
     HS_TRY(hs_cpu_dft_plan(p->device, d->h, d->w, d->h, d->w, d->c, &p->big));
+    hs_cpu_dft_limit(p->big, HS_CPU_PANEL);
+    hs_cpu_dft_limit(p->small, HS_CPU_PANEL);
     return plan_axes(p);
 }
 

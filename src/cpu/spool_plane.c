@@ -145,5 +145,5 @@ void hs_cpu_plane_pass(const hs_spool *p, bool back, int n, hs_cpu_end from, hs_
 {
     const batch b = {.p = p, .x = &p->x[back], .y = &p->y[back], .from = from, .to = to, .from_s = spectrum_of(&from, n, p->d.c),
                      .to_s = spectrum_of(&to, n, p->d.c), .scratch = scratch};
-    hs_cpu_each(p->threads, n * hs_cpu_panels(hs_cpu_pad(p->d.c)), pool_plane, &b);
+    hs_cpu_each(p->threads, hs_cpu_planes(p->big, n), pool_plane, &b);
 }
