@@ -5,7 +5,7 @@
 make_scratch
 device=cpu
 "$HALFSPEC" bench device=cpu step net=F4 data=synthetic:8,4,4,1,4 batch=8 threads=1 --seconds 0.01 > "$scratch/out" 2>&1 || device=ref
-net='C16k3 R M2s2 C24k3{engine=fft} R SP6 C10k3 R F10'
+net='C16k3 R M2s2 C24k3{engine=fft} R SP6 C10k3 T F10'
 small="device=$device threads=1 data=synthetic:32,16,16,3,10 batch=16 --seconds 0.3"
 
 # shellcheck disable=SC2086  # words
@@ -33,7 +33,7 @@ for part in transforms products layers step; do
 done
 check "peaks have rows" [ "$(rows peaks)" -ge 3 ]
 check "peaks are rates" sh -c 'grep -q "multiply-add.*\"gflops\":[0-9.]*[1-9]" "$1" && grep -q "\"name\":\"memory\".*\"gbs\":[0-9.]*[1-9]" "$1"' sh "$scratch/b.json"
-for layer in conv1 relu1 pool1 conv2 pool2 conv3 fc1; do
+for layer in conv1 pool1 conv2 pool2 conv3 tanh1 fc1; do
     check "$layer, both ways" [ "$(grep -c "\"layers\",\"name\":\"$layer\",\"what\":\"\(forward\|backward\), [^\"]*\".*\"error\":[0-9.e-]*," "$scratch/b.json")" = 2 ]
 done
 check "layers are held against a peak" grep -q '"layers","name":"conv2".*"percent":[0-9.]*[1-9].*"bound":"\(flop\|mem\)"' "$scratch/b.json"

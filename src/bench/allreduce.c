@@ -3,14 +3,12 @@
 
 #include "bench.h"
 
-/* A slab like the gradients', where the communicator sums it. */
+/* The gradients' own slab and buckets: a communicator may have made itself ready for these and no others. */
 typedef struct sum_run {
     hs_bench *b;
-    hs_buckets *buckets;
-    size_t count, real;
-    void *slab;     /* what is summed */
-    double *pull;   /* [count] to look at it */
-    float *start;   /* [count] what every rank begins with */
+    hs_mirror *slab;
+    float *start; /* [count] what every rank begins with */
+    double *sum;  /* [count] what comes of it */
 } sum_run;
 
 static bool is_on_device(const hs_bench *b)
@@ -22,52 +20,42 @@ static hs_status refill(sum_run *r)
 {
     const hs_world *w = &r->b->trainer.world;
     if (is_on_device(r->b))
-        return w->device->backend->memory->from_float(w->stream, r->count, r->start, r->slab);
-    for (size_t i = 0; i < r->count; i++)
-        if (r->real == sizeof(float))
-            ((float *)r->slab)[i] = r->start[i];
+        return w->device->backend->memory->from_float(w->stream, r->slab->count, r->start, r->slab->device);
+    for (size_t i = 0; i < r->slab->count; i++)
+        if (w->device->backend->real == HS_F32)
+            ((float *)r->slab->host)[i] = r->start[i];
         else
-            ((double *)r->slab)[i] = r->start[i];
+            ((double *)r->slab->host)[i] = r->start[i];
     return HS_OK;
 }
 
 static hs_status open_run(sum_run *r)
 {
-    const hs_world *w = &r->b->trainer.world;
-    r->count = hs_net_params_count(w->net);
-    r->real = w->device->backend->real;
-    HS_TRY(hs_calloc(r->count, sizeof *r->start, "numbers to sum", &r->start));
-    HS_TRY(hs_calloc(r->count, sizeof *r->pull, "sums", &r->pull));
-    HS_TRY(is_on_device(r->b) ? w->device->backend->memory->alloc(w->device, r->count * r->real, &r->slab)
-                              : hs_calloc(r->count, r->real, "numbers to sum", &r->slab));
-    hs_bench_random(20, r->start, r->count);
-    HS_TRY(hs_buckets_create(w->comm, r->slab, r->count, (hs_real)r->real, (size_t)w->config->bucket, &r->buckets));
-    return refill(r);
+    r->slab = &r->b->trainer.gradients;
+    HS_TRY(hs_calloc(r->slab->count, sizeof *r->start, "numbers to sum", &r->start));
+    HS_TRY(hs_calloc(r->slab->count, sizeof *r->sum, "sums", &r->sum));
+    hs_bench_random(20, r->start, r->slab->count);
+    return HS_OK;
 }
 
 static void close_run(sum_run *r)
 {
-    const hs_world *w = &r->b->trainer.world;
-    hs_buckets_destroy(&r->buckets);
-    if (r->slab && is_on_device(r->b))
-        w->device->backend->memory->free(w->device, r->slab);
-    else
-        hs_free(r->slab);
-    hs_free(r->pull);
     hs_free(r->start);
+    hs_free(r->sum);
 }
 
 /* COLLECTIVE. */
 static hs_status run_once(sum_run *r, double *seconds)
 {
     const hs_world *w = &r->b->trainer.world;
+    hs_buckets *buckets = r->b->trainer.buckets;
     HS_TRY(refill(r));
     HS_TRY(w->device->backend->device->stream_sync(w->stream));
     HS_TRY(hs_barrier(r->b->comm));
     double begin = hs_now();
-    HS_TRY(hs_buckets_begin(r->buckets));
-    HS_TRY(hs_buckets_ready(r->buckets, 0, r->count));
-    HS_TRY(hs_buckets_finish(r->buckets));
+    HS_TRY(hs_buckets_begin(buckets));
+    HS_TRY(hs_buckets_ready(buckets, 0, r->slab->count));
+    HS_TRY(hs_buckets_finish(buckets));
     HS_TRY(w->device->backend->device->stream_sync(w->stream));
     *seconds = hs_now() - begin;
     return hs_allreduce(r->b->comm, seconds, 1, HS_COMM_F64, HS_MAX);
@@ -77,16 +65,16 @@ static hs_status run_once(sum_run *r, double *seconds)
 static hs_status compare(sum_run *r, double *error)
 {
     const hs_world *w = &r->b->trainer.world;
+    size_t count = r->slab->count;
     double difference = 0, size = 0;
-    if (is_on_device(r->b)) {
-        HS_TRY(hs_bench_download(w->device, w->stream, r->slab, r->count, r->pull));
-    } else {
-        for (size_t i = 0; i < r->count; i++)
-            r->pull[i] = r->real == sizeof(float) ? ((const float *)r->slab)[i] : ((const double *)r->slab)[i];
-    }
-    for (size_t i = 0; i < r->count; i++) {
+    if (is_on_device(r->b))
+        HS_TRY(hs_bench_download(w->device, w->stream, r->slab->device, count, r->sum));
+    else
+        for (size_t i = 0; i < count; i++)
+            r->sum[i] = w->device->backend->real == HS_F32 ? ((const float *)r->slab->host)[i] : ((const double *)r->slab->host)[i];
+    for (size_t i = 0; i < count; i++) {
         double right = (double)r->start[i] * w->comm->size;
-        difference += (r->pull[i] - right) * (r->pull[i] - right);
+        difference += (r->sum[i] - right) * (r->sum[i] - right);
         size += right * right;
     }
     *error = sqrt(difference / size);
@@ -133,7 +121,7 @@ hs_status hs_bench_allreduce(hs_bench *b)
     if (st == HS_OK)
         st = hs_agree(b->comm, measure(&r, &t, &error));
     if (st == HS_OK) {
-        double bytes = (double)r.count * (double)r.real, ranks = w->comm->size;
+        double bytes = (double)r.slab->bytes, ranks = w->comm->size;
         snprintf(what, sizeof what, "%d ranks, %.1f MB", w->comm->size, bytes * 1e-6);
         snprintf(note, sizeof note, "GB/s each rank sends and receives: 2 (P-1)/P of the bytes");
         hs_bench_row row = {.part = "allreduce", .name = w->comm->ops->name, .what = what, .timing = &t, .work = {0, 2 * (ranks - 1) / ranks * bytes},

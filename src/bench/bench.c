@@ -132,9 +132,11 @@ static hs_status write_json(hs_bench *b)
 
 static hs_status run(hs_bench *b)
 {
-    HS_TRY(hs_trainer_open(&b->trainer, b->config, b->comm, &b->train_options));
-    HS_TRY(hs_world_feeds(&b->trainer.world, true));
-    HS_TRY(hs_trainer_plan(&b->trainer));
+    hs_trainer *t = &b->trainer;
+    HS_TRY(hs_trainer_open(t, b->config, b->comm, &b->train_options));
+    HS_TRY(hs_trainer_plan(t));
+    HS_TRY(hs_world_feeds(&t->world, true));
+    HS_TRY(hs_agree(b->comm, hs_intake_make(t)));
     print_facts(b);
     HS_TRY(run_parts(b));
     HS_TRY(hs_agree(b->comm, write_json(b)));
@@ -146,6 +148,8 @@ static void close_bench(hs_bench *b)
     hs_trainer_close(&b->trainer);
     hs_free(b->report.json.data);
     hs_free(b->layer);
+    hs_free(b->x);
+    hs_free(b->labels);
     hs_free(b);
 }
 

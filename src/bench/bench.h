@@ -91,6 +91,8 @@ typedef struct hs_bench {
     double share;           /* seconds that a part may spend on timing */
     int rows;
     hs_layer_result *layer; /* [rows] */
+    float *x;               /* a batch of this rank, [n][h][w][c], and its labels */
+    int32_t *labels;
     double error_gradient;  /* of the gradient of all parameters; NAN: not compared */
     double step, backward, exposed; /* medians, seconds; 0: not measured */
 } hs_bench;
@@ -107,6 +109,11 @@ void hs_bench_reference_close(hs_device **device, hs_stream **stream);
 
 /* Every row of the network, its bounds, and which of them need the input's gradient: one pass shows it. */
 hs_status hs_bench_survey(hs_bench *b);
+/* One pass of this rank alone, without its neighbours' sums; the device is idle before and after each part. */
+typedef struct hs_pass_times {
+    double forward, loss, backward; /* seconds */
+} hs_pass_times;
+hs_status hs_bench_pass(hs_bench *b, hs_pass_times *t);
 /* COLLECTIVE. Each prints its rows. */
 hs_status hs_bench_peaks(hs_bench *b);      /* peaks.c */
 hs_status hs_bench_verify(hs_bench *b);     /* verify.c: fills the errors of layers and gradient; prints nothing */

@@ -5,6 +5,8 @@
 
 #include "bench.h"
 
+/* ---- passes ------------------------------------------------------------------------------------------------------------------------------ */
+
 /* What a marked pass writes to. */
 typedef struct watch {
     hs_bench *b;
@@ -18,76 +20,86 @@ static hs_status on_mark(void *context, int row, bool backward, void *data)
     const hs_world *world = &w->b->trainer.world;
     hs_layer_result *layer = &w->b->layer[row];
     HS_TRY(world->device->backend->device->stream_sync(world->stream));
-    double now = hs_now();
     if (w->keep)
-        hs_timing_add(backward ? &layer->backward : &layer->forward, now - w->since);
+        hs_timing_add(backward ? &layer->backward : &layer->forward, hs_now() - w->since);
     if (backward)
         layer->has_dx = data != NULL;
     w->since = hs_now();
     return HS_OK;
 }
 
-static hs_status run_pass(hs_bench *b, watch *w, const float *x, const int32_t *labels, hs_timing *loss)
+/* One pass of this rank's batch with a watch on its rows, or without; *T: what its three parts took. */
+static hs_status run_pass(hs_bench *b, watch *w, hs_pass_times *t)
 {
     hs_world *world = &b->trainer.world;
-    hs_net_hooks hooks = {.context = w, .mark = on_mark};
+    hs_net_hooks hooks = {.context = w, .mark = w ? on_mark : NULL};
     hs_pass pass = {.n = world->capacity, .global = world->capacity, .seed = (uint64_t)b->config->seed, .training = true, .hooks = &hooks};
+    watch none = {.keep = false}, *own = w ? w : &none;
     hs_loss_sums sums;
-    w->b = b;
-    w->since = hs_now();
-    HS_TRY(hs_net_forward(world->net, world->stream, &pass, x));
-    w->since = hs_now();
-    HS_TRY(hs_net_loss(world->net, world->stream, &pass, labels, &sums));
-    if (w->keep)
-        hs_timing_add(loss, hs_now() - w->since);
-    w->since = hs_now();
+    double begin = own->since = hs_now();
+    HS_TRY(hs_net_forward(world->net, world->stream, &pass, b->x));
+    HS_TRY(world->device->backend->device->stream_sync(world->stream));
+    t->forward = hs_now() - begin;
+    begin = hs_now();
+    HS_TRY(hs_net_loss(world->net, world->stream, &pass, b->labels, &sums));
+    t->loss = hs_now() - begin;
+    begin = own->since = hs_now();
     HS_TRY(hs_net_backward(world->net, world->stream, &pass));
-    return world->device->backend->device->stream_sync(world->stream);
-}
-
-static hs_status make_batch(const hs_world *world, float **x, int32_t **labels)
-{
-    size_t n = (size_t)world->capacity, count = n * hs_shape_count(hs_net_input(world->net));
-    HS_TRY(hs_calloc(count, sizeof **x, "a batch", x));
-    HS_TRY(hs_calloc(n, sizeof **labels, "labels", labels));
-    hs_bench_random(3, *x, count);
-    for (size_t i = 0; i < n; i++)
-        (*labels)[i] = (int32_t)(i * 7 % (size_t)hs_net_classes(world->net));
+    HS_TRY(world->device->backend->device->stream_sync(world->stream));
+    t->backward = hs_now() - begin;
     return HS_OK;
 }
 
-static hs_status run_passes(hs_bench *b, double budget, hs_timing *loss)
+hs_status hs_bench_pass(hs_bench *b, hs_pass_times *t)
 {
-    float *x = NULL;
-    int32_t *labels = NULL;
-    watch w = {.keep = false};
-    hs_status st = make_batch(&b->trainer.world, &x, &labels);
-    double begin = hs_now();
-    if (st == HS_OK)
-        st = run_pass(b, &w, x, labels, loss);
-    int repeats = budget > 0 ? hs_timing_repeats(hs_now() - begin, budget) : 0;
-    w.keep = true;
-    for (int i = 0; i < repeats && st == HS_OK; i++)
-        st = run_pass(b, &w, x, labels, loss);
-    hs_free(labels);
-    hs_free(x);
-    return st;
+    return run_pass(b, NULL, t);
+}
+
+static hs_status make_batch(hs_bench *b)
+{
+    const hs_world *world = &b->trainer.world;
+    size_t n = (size_t)world->capacity, count = n * hs_shape_count(hs_net_input(world->net));
+    HS_TRY(hs_calloc(count, sizeof *b->x, "a batch", &b->x));
+    HS_TRY(hs_calloc(n, sizeof *b->labels, "labels", &b->labels));
+    hs_bench_random(3, b->x, count);
+    for (size_t i = 0; i < n; i++)
+        b->labels[i] = (int32_t)(i * 7 % (size_t)hs_net_classes(world->net));
+    return HS_OK;
 }
 
 hs_status hs_bench_survey(hs_bench *b)
 {
     const hs_world *w = &b->trainer.world;
-    hs_timing none = {.count = 0};
+    watch first = {.b = b};
+    hs_pass_times t;
     b->rows = hs_net_rows(w->net);
     HS_TRY(hs_calloc((size_t)b->rows, sizeof *b->layer, "rows of the network", &b->layer));
     for (int i = 0; i < b->rows; i++) {
         hs_net_row(w->net, i, &b->layer[i].row);
         b->layer[i].error_forward = b->layer[i].error_backward = NAN;
     }
-    HS_TRY(run_passes(b, 0, &none));
+    HS_TRY(make_batch(b));
+    HS_TRY(run_pass(b, &first, &t));
     for (int i = 0; i < b->rows; i++) {
         hs_layer_result *l = &b->layer[i];
         hs_work_layer(w->net, &l->row, l->has_dx, w->capacity, w->device->backend->real, &l->work_forward, &l->work_backward);
+    }
+    return HS_OK;
+}
+
+/* ---- the part ------------------------------------------------------------------------------------------------------------------------------ */
+
+static hs_status run_passes(hs_bench *b, double budget, hs_timing *loss)
+{
+    watch w = {.b = b};
+    hs_pass_times t;
+    double begin = hs_now();
+    HS_TRY(run_pass(b, &w, &t));
+    int repeats = hs_timing_repeats(hs_now() - begin, budget);
+    w.keep = true;
+    for (int i = 0; i < repeats; i++) {
+        HS_TRY(run_pass(b, &w, &t));
+        hs_timing_add(loss, t.loss);
     }
     return HS_OK;
 }

@@ -149,6 +149,12 @@ static int find_row(const hs_net *net, const hs_layer_row *wanted)
     return -1;
 }
 
+/* "R SP6": a row that took in the rectifier before it begins with that. */
+static int taken_in(const hs_layer_row *row)
+{
+    return strncmp(row->notation, "R ", 2) == 0;
+}
+
 /* A row reaches up to the next one that the reference knows. A transform does nothing: it ends where the row before it ends and begins where the
  * next one begins. */
 static void match_rows(comparison *c)
@@ -156,7 +162,7 @@ static void match_rows(comparison *c)
     int next = hs_net_rows(c->net);
     for (int i = c->b->rows; i-- > 0;) {
         int found = find_row(c->net, &c->b->layer[i].row);
-        c->row[i].first = found >= 0 ? found : next;
+        c->row[i].first = found >= 0 ? found - taken_in(&c->b->layer[i].row) : next;
         c->row[i].last = next - 1;
         next = c->row[i].first;
     }
