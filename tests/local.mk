@@ -23,6 +23,7 @@ include tests/train.mk
 include tests/cli.mk
 include tests/python.mk
 include tests/cuda.mk
+include tests/bench.mk
 include tests/oracle.mk
 SH_LOG_DRIVER = $(LOG_DRIVER)
 PY_LOG_DRIVER = $(LOG_DRIVER)

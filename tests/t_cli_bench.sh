@@ -43,7 +43,7 @@ check "everything agrees with the reference ($error)" below "$error" 1e-5
 check "as many lines in the table as in the file" \
     [ "$(grep -cE '[0-9]+\.[0-9]{3} ' "$scratch/out")" = "$(grep -c '"samples":' "$scratch/b.json")" ]
 
-bench boundary=periodic 'net=C16k3 R [C16k3 R BN C16k3] R SP6 D0.5 C20k5 MR FD GA F10' conv.engine=fft layers --json "$scratch/b.json"
+bench boundary=periodic 'net=C16k3 R [C16k3 R BN C16k3] R SP6 D0.5 C20k5 R C9k3 MR FD GA F10' conv.engine=fft layers --json "$scratch/b.json"
 check "residual blocks, BN, dropout, spectra handed on" [ $? = 0 ]
 error=$(worst)
 check "agree with the reference too ($error)" below "$error" 1e-5

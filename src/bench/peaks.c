@@ -13,7 +13,7 @@
 #include "bench.h"
 #include "loops.h"
 
-enum { REPEATS = 7, LEAST_BYTES = 1 << 26 };
+enum { REPEATS = 7, LEAST_BYTES = 1 << 26, MOST_SIDE = 8192 };
 
 /* ---- multiply-adds ----------------------------------------------------------------------------------------------------------------- */
 
@@ -171,34 +171,68 @@ static hs_status fill_device(const device_run *r, size_t count)
     return st;
 }
 
-static hs_status measure_device(hs_bench *b, int side)
+static hs_status open_device_run(hs_bench *b, int side, device_run *r)
 {
     hs_world *w = &b->trainer.world;
-    const hs_backend *backend = w->device->backend;
-    device_run r = {.device = w->device, .stream = w->stream, .side = side};
     size_t count = (size_t)side * (size_t)side;
-    hs_timing t = {.count = 0};
-    char what[64];
-    HS_TRY(backend->memory->alloc(w->device, 3 * count * backend->real, (void **)&r.memory));
-    hs_status st = fill_device(&r, 2 * count);
-    if (st == HS_OK)
-        st = hs_timing_run(run_device, &r, 0.3, &t);
-    if (st == HS_OK) {
-        hs_work work = {2.0 * (double)count * side, 0};
-        b->report.peaks.flops = work.flop / hs_timing_best(&t);
-        snprintf(what, sizeof what, "product of %d x %d", side, side);
-        print_peak(b, what, work, &t, NULL);
-        r.copy = true;
-        st = hs_timing_run(run_device, &r, 0.3, &t);
+    *r = (device_run){.device = w->device, .stream = w->stream, .side = side};
+    HS_TRY(w->device->backend->memory->alloc(w->device, 3 * count * w->device->backend->real, (void **)&r->memory));
+    return fill_device(r, 2 * count);
+}
+
+static void close_device_run(device_run *r)
+{
+    if (r->memory)
+        r->device->backend->memory->free(r->device, r->memory);
+}
+
+/* Seconds of one product behind a first one. */
+static hs_status try_device(hs_bench *b, int side, double *seconds)
+{
+    device_run r = {.side = 0};
+    hs_status st = open_device_run(b, side, &r);
+    for (int i = 0; i < 2 && st == HS_OK; i++) {
+        double begin = hs_now();
+        st = run_device(&r);
+        *seconds = hs_now() - begin;
     }
-    if (st == HS_OK) {
-        hs_work work = {0, 2.0 * (double)count * backend->real};
-        b->report.peaks.bytes = work.bytes / hs_timing_best(&t);
-        snprintf(what, sizeof what, "copy of %zu MiB", count * backend->real >> 20);
-        print_peak(b, what, work, &t, NULL);
-    }
-    backend->memory->free(w->device, r.memory);
+    close_device_run(&r);
     return st;
+}
+
+static hs_status measure_device(hs_bench *b, int side)
+{
+    device_run r = {.side = 0};
+    size_t count = (size_t)side * (size_t)side, bytes = count * b->trainer.world.device->backend->real;
+    hs_timing product = {.count = 0}, copy = {.count = 0};
+    hs_work product_work = {2.0 * (double)count * side, 0}, copy_work = {0, 2.0 * (double)bytes};
+    char what[64];
+    hs_status st = open_device_run(b, side, &r);
+    if (st == HS_OK)
+        st = hs_timing_run(run_device, &r, 0.3, &product);
+    r.copy = true;
+    if (st == HS_OK)
+        st = hs_timing_run(run_device, &r, 0.3, &copy);
+    close_device_run(&r);
+    HS_TRY(st);
+    b->report.peaks = (hs_peaks){product_work.flop / hs_timing_best(&product), copy_work.bytes / hs_timing_best(&copy)};
+    snprintf(what, sizeof what, "product of %d x %d", side, side);
+    print_peak(b, what, product_work, &product, NULL);
+    snprintf(what, sizeof what, "copy of %zu MiB", bytes >> 20);
+    print_peak(b, what, copy_work, &copy, NULL);
+    return HS_OK;
+}
+
+/* Large enough to keep the device busy for a few milliseconds: doubled until it is. */
+static hs_status measure_large(hs_bench *b)
+{
+    double seconds = 0;
+    int side = 256;
+    while (side < MOST_SIDE && seconds < 4e-3) {
+        side *= 2;
+        HS_TRY(try_device(b, side, &seconds));
+    }
+    return measure_device(b, side);
 }
 
 hs_status hs_bench_peaks(hs_bench *b)
@@ -207,7 +241,7 @@ hs_status hs_bench_peaks(hs_bench *b)
     hs_status st = HS_OK;
     HS_TRY(hs_barrier(b->comm));
     if (!device->backend->memory->host_visible)
-        return hs_agree(b->comm, measure_device(b, 8192));
+        return hs_agree(b->comm, measure_large(b));
     for (int threads = 1; st == HS_OK; threads = 2 * threads < device->threads ? 2 * threads : device->threads) {
         st = measure_arithmetic(b, threads);
         if (threads == device->threads)
