@@ -10,12 +10,12 @@
  * are, SIDE - PRUNED <= LEN <= SIDE. Unnormalised, forward sign. The inverse of the complex one is itself with re and im exchanged.
  *   complex  (xr, xi)[j], j < len -> scale (yr, yi)[k], k < to      real     x[j] -> re[v], v <= side/2; im[v], 0 < v < side/2 rounded up
  *   adjoint  of real: x[j] = sum_v re[v] cos(2 pi v j / side) - im[v] sin(..) + bias
- * AHEAD: how far behind each input lies that of the next call, which is fetched meanwhile; 0 if it need not be. */
+ * Inputs of the next call are fetched meanwhile: they lie AHEAD numbers behind these, or LD_NEXT apart from NEXT on (0, or X itself: no need). */
 typedef struct hs_cpu_codelet {
     int side, pruned;
     void (*complex)(int width, int len, const float *xr, const float *xi, ptrdiff_t ldx, ptrdiff_t ahead, float scale, int to, float *yr,
                     float *yi, ptrdiff_t ldy, bool stream);
-    void (*real)(int width, int len, const float *x, ptrdiff_t ldx, ptrdiff_t ahead, float *re, float *im, ptrdiff_t ldv);
+    void (*real)(int width, int len, const float *x, ptrdiff_t ldx, const float *next, ptrdiff_t ld_next, float *re, float *im, ptrdiff_t ldv);
     void (*adjoint)(int width, int len, const float *re, const float *im, ptrdiff_t ldv, const float *bias, float *x, ptrdiff_t ldx, bool stream);
 } hs_cpu_codelet;
 

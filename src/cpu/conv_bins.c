@@ -189,12 +189,12 @@ typedef struct cut {
     int height, rows, groups;
 } cut;
 
-/* Every group of columns reads all of x, every row all of dy: the cheapest cut of which G and the products of two bins fill no more than half of
- * L2, and that gives all threads work to the end. */
+/* Every group of columns reads all of x, every row all of dy: the cheapest cut of which G and the products of two bins fill no more than three
+ * fifths of L2, and that gives all threads work to the end. */
 static cut cut_of(const hs_conv *conv)
 {
     const hs_cpu_conv_fft *f = &conv->fft;
-    const size_t each = (column_planes(&f->grid) + 6) * sizeof(float), budget = conv->device->l2_bytes / 2;
+    const size_t each = (column_planes(&f->grid) + 6) * sizeof(float), budget = conv->device->l2_bytes / 5 * 3;
     const int panels = hs_cpu_panels(f->cop);
     cut best = {HS_CPU_PAD, f->cip / HS_CPU_PAD, panels};
     size_t least = SIZE_MAX;

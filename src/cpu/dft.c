@@ -128,7 +128,7 @@ static void forward(const void *context, int task, int thread)
     for (int row = 0; row < b->d->y.len; row++) {
         ptrdiff_t ldx;
         const float *x = hs_cpu_plane_load(&j, b->gate, row, b->in, &ldx);
-        hs_cpu_plane_row_forward(&j, row, x, ldx, ldx == b->d->c ? (ptrdiff_t)b->d->x.len * ldx : 0);
+        hs_cpu_plane_row_forward(&j, row, x, ldx, b->in, row + 1);
     }
     hs_cpu_plane_columns_forward(&j);
 }
@@ -153,7 +153,7 @@ static void turn(const void *context, int task, int thread)
     for (int row = 0; row < b->d->y.len; row++) {
         hs_cpu_plane_row_inverse(&from, row, b->bias, from.line, from.width, false);
         hs_cpu_plane_gate(&from, b->gate, row);
-        hs_cpu_plane_row_forward(&to, row, to.line, to.width, 0);
+        hs_cpu_plane_row_forward(&to, row, to.line, to.width, NULL, 0);
     }
     hs_cpu_plane_columns_forward(&to);
 }

@@ -53,11 +53,11 @@ bool hs_cpu_by_lines(const hs_cpu_axis *a)
     return a->codelet || a->fftw;
 }
 
-void hs_cpu_line_real(const hs_cpu_axis *a, int width, float *scratch, const float *x, ptrdiff_t ldx, ptrdiff_t ahead, float *re, float *im,
-                      ptrdiff_t ldv)
+void hs_cpu_line_real(const hs_cpu_axis *a, int width, float *scratch, const float *x, ptrdiff_t ldx, const float *next, ptrdiff_t ld_next,
+                      float *re, float *im, ptrdiff_t ldv)
 {
     if (a->codelet)
-        a->codelet->real(width, a->len, x, ldx, ahead, re, im, ldv);
+        a->codelet->real(width, a->len, x, ldx, next, ld_next, re, im, ldv);
     else
         hs_cpu_fftw_real(a->fftw, width, a->len, x, ldx, re, im, ldv, scratch);
 }

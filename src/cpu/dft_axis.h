@@ -21,8 +21,8 @@ void hs_cpu_axis_destroy(hs_cpu_axis *a);
 /* By straight-line code or by FFTW, with the meaning of hs_cpu_codelet; BY_LINES says whether the axis goes this way. SCRATCH:
  * hs_cpu_fftw_floats. */
 bool hs_cpu_by_lines(const hs_cpu_axis *a);
-void hs_cpu_line_real(const hs_cpu_axis *a, int width, float *scratch, const float *x, ptrdiff_t ldx, ptrdiff_t ahead, float *re, float *im,
-                      ptrdiff_t ldv);
+void hs_cpu_line_real(const hs_cpu_axis *a, int width, float *scratch, const float *x, ptrdiff_t ldx, const float *next, ptrdiff_t ld_next,
+                      float *re, float *im, ptrdiff_t ldv);
 void hs_cpu_line_adjoint(const hs_cpu_axis *a, int width, float *scratch, const float *re, const float *im, ptrdiff_t ldv,
                           const float *bias, float *x, ptrdiff_t ldx, bool stream);
 void hs_cpu_line_complex(const hs_cpu_axis *a, int width, float *scratch, int len, const float *xr, const float *xi, ptrdiff_t ldx,

@@ -63,13 +63,20 @@ static void negate_rows(int rows, int width, const float *from, ptrdiff_t ld_fro
 
 /* ---- forward --------------------------------------------------------------------------------------------------------------------------- */
 
-void hs_cpu_plane_row_forward(const hs_cpu_plane *j, int row, const float *x, ptrdiff_t ldx, ptrdiff_t ahead)
+const float *hs_cpu_plane_row(const hs_cpu_plane *j, const float *map, int row)
+{
+    const hs_cpu_dft *d = j->d;
+    row = row < d->y.len ? row : d->y.len - 1;
+    return map + ((ptrdiff_t)j->image * d->y.len + row) * d->x.len * d->c + j->first;
+}
+
+void hs_cpu_plane_row_forward(const hs_cpu_plane *j, int row, const float *x, ptrdiff_t ldx, const float *map, int next)
 {
     const hs_cpu_axis *a = &j->d->x;
     const int w = j->width;
     float *re = j->t + (ptrdiff_t)row * 2 * w, *im = re + j->d->t_column + w;
     if (hs_cpu_by_lines(a)) {
-        hs_cpu_line_real(a, w, j->fftw, x, ldx, ahead, re, re + w, (ptrdiff_t)j->d->t_column);
+        hs_cpu_line_real(a, w, j->fftw, x, ldx, map ? hs_cpu_plane_row(j, map, next) : x, map ? j->d->c : ldx, re, re + w, (ptrdiff_t)j->d->t_column);
         return;
     }
     j->d->kernels->fold(a->p, a->len, w, x, ldx, j->even, j->odd, w);
@@ -137,7 +144,7 @@ static void self_forward(const hs_cpu_plane *j, const float *t, float *out)
     if (a->p % 2 == 0)
         memset(j->ragged + (ptrdiff_t)a->p / 2 * 2 * w + w, 0, (size_t)w * sizeof(float));
     if (hs_cpu_by_lines(a)) {
-        hs_cpu_line_real(a, w, j->fftw, t, 2 * w, 0, j->ragged, j->ragged + w, 2 * w);
+        hs_cpu_line_real(a, w, j->fftw, t, 2 * w, t, 2 * w, j->ragged, j->ragged + w, 2 * w);
         scale_self(j, j->ragged);
     } else {
         k->fold(a->p, a->len, w, t, 2 * w, j->fold_e, j->fold_o, w);
@@ -262,7 +269,7 @@ void hs_cpu_plane_gate(const hs_cpu_plane *j, hs_cpu_gate gate, int row)
 const float *hs_cpu_plane_load(const hs_cpu_plane *j, hs_cpu_gate gate, int row, const float *x, ptrdiff_t *ldx)
 {
     const hs_cpu_dft *d = j->d;
-    x += ((ptrdiff_t)j->image * d->y.len + row) * d->x.len * d->c + j->first;
+    x = hs_cpu_plane_row(j, x, row);
     *ldx = d->c;
     if (j->used == j->width && open(gate))
         return x;

@@ -40,9 +40,11 @@ hs_cpu_plane hs_cpu_plane_of(const hs_cpu_dft *d, int task, hs_cpu_spectrum spec
 /* Columns between T and the spectrum. */
 void hs_cpu_plane_columns_forward(const hs_cpu_plane *j);
 void hs_cpu_plane_columns_inverse(const hs_cpu_plane *j);
-/* Row ROW between T and pixels X [w][width], LDX numbers apart; AHEAD numbers behind lie those of the next row, which are fetched meanwhile (0: no
- * need). BIAS [cp] or NULL. STREAM: past the cache. */
-void hs_cpu_plane_row_forward(const hs_cpu_plane *j, int row, const float *x, ptrdiff_t ldx, ptrdiff_t ahead);
+/* Row ROW between T and pixels X [w][width], LDX numbers apart; those of row NEXT of the map MAP are fetched meanwhile (MAP may
+ * be NULL). BIAS [cp] or NULL. STREAM: past the cache. */
+void hs_cpu_plane_row_forward(const hs_cpu_plane *j, int row, const float *x, ptrdiff_t ldx, const float *map, int next);
+/* Row ROW of a map [n][h][w][c]; the last one for those behind. */
+const float *hs_cpu_plane_row(const hs_cpu_plane *j, const float *map, int row);
 void hs_cpu_plane_row_inverse(const hs_cpu_plane *j, int row, const float *bias, float *x, ptrdiff_t ldx, bool stream);
 
 /* Row ROW of a map [n][h][w][c] at X as whole rows of WIDTH channels: as it lies, or widened and gated in j->line. */

@@ -218,8 +218,8 @@ static void transform(int n, const number *x, number *out)
 /* Numbers of inputs: real axis j; complex axis COMPLEX + 2 j, + 1 for the imaginary part; half spectrum RE + v and IM + v. */
 enum { COMPLEX = 1000, RE = 2000, IM = 3000 };
 
-/* Only the last PRUNED inputs and outputs of an axis may be beyond its length: the others are read and written unasked. Each load fetches what lies
- * `ahead` of it, for the axis that comes next. */
+/* Only the last PRUNED inputs and outputs of an axis may be beyond its length: the others are read and written unasked. Each load fetches its
+ * counterpart of the axis that comes next. */
 static void load(int side, int which)
 {
     const int j = which < COMPLEX ? which : (which - COMPLEX) / 2;
@@ -232,7 +232,10 @@ static void load(int side, int which)
         printf("%d < len ? ", j);
     printf("LOAD(%s + %d * ldx + l)", from, j);
     printf(j >= side - PRUNED ? " : (vec){0};\n" : ";\n");
-    printf("        __builtin_prefetch(%s + ahead + %d * ldx + l, 0, 2);\n", from, j);
+    if (which < COMPLEX)
+        printf("        __builtin_prefetch(next + %d * ld_next + l, 0, 2);\n", j);
+    else
+        printf("        __builtin_prefetch(%s + ahead + %d * ldx + l, 0, 2);\n", from, j);
 }
 
 /* The variable of node I, written with all that it needs unless it has been. */
@@ -291,7 +294,7 @@ static void write_real(int n)
 {
     number out[MOST_SIDE];
     build_real(n, out);
-    printf("static void real_%d(int width, int len, const float *x, ptrdiff_t ldx, ptrdiff_t ahead, float *re, float *im, ptrdiff_t ldv)\n{\n"
+    printf("static void real_%d(int width, int len, const float *x, ptrdiff_t ldx, const float *next, ptrdiff_t ld_next, float *re,\n    float *im, ptrdiff_t ldv)\n{\n"
            "    (void)im;\n    LOOP(l, width)\n    {\n", n);
     for (int v = 0; v <= n / 2; v++) {
         const int a = variable(n, out[v].re);

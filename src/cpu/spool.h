@@ -21,8 +21,9 @@ void hs_cpu_resize_destroy(hs_cpu_resize *r);
 size_t hs_cpu_resize_floats(const hs_cpu_resize *r);
 /* Once before the first line: SCRATCH [hs_cpu_resize_floats] keeps what is zero from line to line. */
 void hs_cpu_resize_begin(const hs_cpu_resize *r, int width, float *scratch);
-/* X [from] rows of WIDTH, LDX apart -> Y [to], which may lie over it. */
-void hs_cpu_resize_line(const hs_cpu_resize *r, int width, const float *x, ptrdiff_t ldx, float *y, ptrdiff_t ldy, float *scratch);
+/* X [from] rows of WIDTH, LDX apart -> Y [to], which may lie over it. The rows from NEXT on, LD_NEXT apart, are fetched meanwhile (X: none). */
+void hs_cpu_resize_line(const hs_cpu_resize *r, int width, const float *x, ptrdiff_t ldx, const float *next, ptrdiff_t ld_next, float *y, ptrdiff_t ldy,
+                        float *scratch);
 
 /* Rows of a sparse map between spectra, each a sum over coordinates. */
 typedef struct hs_cpu_sparse {

@@ -88,12 +88,13 @@ static void scale_row(int width, float factor, float *row)
         row[i] *= factor;
 }
 
-void hs_cpu_resize_line(const hs_cpu_resize *r, int width, const float *x, ptrdiff_t ldx, float *y, ptrdiff_t ldy, float *scratch)
+void hs_cpu_resize_line(const hs_cpu_resize *r, int width, const float *x, ptrdiff_t ldx, const float *next, ptrdiff_t ld_next, float *y, ptrdiff_t ldy,
+                        float *scratch)
 {
     const int kept = r->from < r->to ? r->from : r->to, cols = r->from / 2 + 1, odd_cols = (r->from - 1) / 2, odd_rows = (r->to - 1) / 2;
     if (r->real) {
         const ptrdiff_t row = 2 * (ptrdiff_t)width;
-        r->real->real(width, r->from, x, ldx, 0, scratch, scratch + width, row);
+        r->real->real(width, r->from, x, ldx, next, ld_next, scratch, scratch + width, row);
         scale_row(width, 0.5f, scratch);
         if (kept % 2 == 0)
             scale_row(width, 0.70710678118654752f, scratch + kept / 2 * row);

@@ -62,10 +62,11 @@ static void copy_rows(int rows, int width, const float *from, ptrdiff_t ld_from,
         memcpy(to + r * ld_to, from + r * ld_from, (size_t)width * sizeof(float));
 }
 
-static void resize(const hs_cpu_resize *r, int width, const float *x, ptrdiff_t ldx, float *y, ptrdiff_t ldy, float *scratch)
+static void resize(const hs_cpu_resize *r, int width, const float *x, ptrdiff_t ldx, const float *next, ptrdiff_t ld_next, float *y, ptrdiff_t ldy,
+                   float *scratch)
 {
     if (r->from != r->to)
-        hs_cpu_resize_line(r, width, x, ldx, y, ldy, scratch);
+        hs_cpu_resize_line(r, width, x, ldx, next, ld_next, y, ldy, scratch);
     else if (x != y)
         copy_rows(r->to, width, x, ldx, y, ldy);
 }
@@ -78,15 +79,16 @@ static void come_in(const batch *b, const hs_cpu_plane *from, float *mid, float 
     if (b->from.domain == HS_SPECTRUM)
         hs_cpu_plane_columns_inverse(from);
     for (int row = 0; row < b->y->from; row++) {
-        const float *line = from->line;
-        ptrdiff_t ld = w;
+        const float *line = from->line, *next = line;
+        ptrdiff_t ld = w, ld_next = w;
         if (b->from.domain == HS_SPACE) {
             line = hs_cpu_plane_load(from, b->from.gate, row, b->from.at, &ld);
+            next = hs_cpu_plane_row(from, b->from.at, row + 1), ld_next = b->p->d.c;
         } else {
             hs_cpu_plane_row_inverse(from, row, NULL, from->line, w, false);
             hs_cpu_plane_gate(from, b->from.gate, row);
         }
-        resize(b->x, w, line, ld, mid + (size_t)row * b->x->to * w, w, work);
+        resize(b->x, w, line, ld, next, ld_next, mid + (size_t)row * b->x->to * w, w, work);
     }
 }
 
@@ -98,7 +100,7 @@ static void go_to_map(const batch *b, const hs_cpu_plane *to, const float *mid, 
     const bool whole = to->used == w, stream = whole && c % HS_CPU_PAD == 0 && (uintptr_t)b->to.at % 64 == 0;
     for (int col = 0; col < cols; col++, out += c) {
         const ptrdiff_t ld = (ptrdiff_t)cols * c;
-        resize(b->y, w, mid + col * w, cols * w, line, w, work);
+        resize(b->y, w, mid + col * w, cols * w, mid + col * w, cols * w, line, w, work);
         leave(b, to, rows, col, cols, line, w, whole ? out : line, whole ? ld : w, stream);
         if (!whole)
             copy_rows(rows, to->used, line, w, out, ld);
@@ -111,10 +113,10 @@ static void go_to_spectrum(const batch *b, const hs_cpu_plane *to, float *mid, f
 {
     const int w = to->width, cols = b->x->to, rows = b->y->to;
     for (int col = 0; col < cols; col++)
-        resize(b->y, w, mid + col * w, cols * w, mid + col * w, cols * w, work);
+        resize(b->y, w, mid + col * w, cols * w, mid + col * w, cols * w, mid + col * w, cols * w, work);
     for (int row = 0; row < rows; row++) {
         leave(b, to, cols, row * cols, 1, mid + (size_t)row * cols * w, w, to->line, w, false);
-        hs_cpu_plane_row_forward(to, row, to->line, w, 0);
+        hs_cpu_plane_row_forward(to, row, to->line, w, NULL, 0);
     }
     hs_cpu_plane_columns_forward(to);
 }
