@@ -50,9 +50,11 @@ ask halfspec train a.conf lr.s
 ask halfspec train a.conf optimizer=ne
 ask halfspec train a.conf --d
 ask halfspec help mom
+ask halfspec bench prod
+ask halfspec bench step --mod
 END
     bash "$scratch/ask" > "$scratch/answers" 2>&1
-    printf '%s\n' train lr.schedule= optimizer=nesterov --dry-run 'momentum moment' | sort > "$scratch/wanted"
+    printf '%s\n' train lr.schedule= optimizer=nesterov --dry-run 'momentum moment' products --model-scaling | sort > "$scratch/wanted"
     sort "$scratch/answers" | sed 's/moment momentum/momentum moment/' > "$scratch/got"
     cmp -s "$scratch/wanted" "$scratch/got" || sed 's/^/# /' "$scratch/answers"
     check "completion in bash" cmp -s "$scratch/wanted" "$scratch/got"

@@ -47,7 +47,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 pin=
-if command -v taskset > /dev/null && [ "$threads" -lt "$(nproc)" ]; then
+if [ "$threads" -lt "$(nproc)" ] && taskset -c "0-$((threads - 1))" true 2> /dev/null; then
     pin="taskset -c 0-$((threads - 1))"
 fi
 export OMP_NUM_THREADS="$threads"

@@ -104,7 +104,8 @@ static unsigned choose_parts(hs_bench *b)
 static hs_status run_parts(hs_bench *b)
 {
     unsigned wanted = choose_parts(b);
-    hs_watchdog_phase(&b->trainer.dog, "benchmark", 0, 1);
+    double patience = b->config->watchdog > 0 ? 1 + b->options->seconds / b->config->watchdog : 1; /* a part shows no life until it is done */
+    hs_watchdog_phase(&b->trainer.dog, "benchmark", 0, patience);
     HS_TRY(hs_agree(b->comm, hs_bench_survey(b)));
     HS_TRY(hs_bench_peaks(b));
     if (!b->options->no_errors)
@@ -112,7 +113,7 @@ static hs_status run_parts(hs_bench *b)
     for (int i = 0; i < PARTS; i++) {
         if (!(wanted & parts[i].bit))
             continue;
-        hs_watchdog_phase(&b->trainer.dog, parts[i].name, 0, 1);
+        hs_watchdog_phase(&b->trainer.dog, parts[i].name, 0, patience);
         HS_TRY(hs_barrier(b->comm));
         HS_TRY(parts[i].run(b));
     }
