@@ -2,7 +2,7 @@
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
 	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
 	tests/cuda_emulation/kernels.cpp
-cuda_tests = t_cuda_ops t_cuda_planted t_cuda_conv t_cuda_device t_cuda_data t_cuda_optim t_cuda_train
+cuda_tests = t_cuda_ops t_cuda_precision t_cuda_planted t_cuda_conv t_cuda_device t_cuda_data t_cuda_optim t_cuda_train
 if HS_CXX
 check_LTLIBRARIES += libcudaemulated.la
 libcudaemulated_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
@@ -29,6 +29,9 @@ t_cuda_ops_SOURCES = tests/t_cuda_ops.c src/backends.c $(op_cases)
 t_cuda_ops_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_ops_LDADD = $(cuda_emulated_ldadd)
 t_cuda_ops_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+t_cuda_precision_SOURCES = tests/t_cuda_precision.c src/backends.c $(op_cases)
+t_cuda_precision_CPPFLAGS = $(cuda_emulated_flags)
+t_cuda_precision_LDADD = $(cuda_emulated_ldadd)
 t_cuda_conv_SOURCES = tests/t_cuda_conv.c src/backends.c
 t_cuda_conv_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_conv_LDADD = $(cuda_emulated_ldadd)
@@ -42,13 +45,16 @@ t_cuda_data_LDADD = $(cuda_emulated_ldadd)
 t_cuda_optim_SOURCES = tests/t_cuda_optim.c tests/optim_test.h tests/spectrum_test.h src/backends.c
 t_cuda_optim_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_optim_LDADD = $(cuda_emulated_ldadd)
-t_cuda_planted_SOURCES = tests/t_cuda_planted.c tests/cuda_emulation/planted.h tests/cuda_emulation/planted.cpp src/backends.c
+t_cuda_planted_SOURCES = tests/t_cuda_planted.c tests/cuda_emulation/planted.h tests/cuda_emulation/planted.cpp tests/cuda_emulation/planted_plane.cpp src/backends.c
 t_cuda_planted_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_planted_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
 t_cuda_planted_LDADD = $(cuda_emulated_ldadd)
 t_cuda_train_SOURCES = tests/t_cuda_train.c tests/train_fixture.h src/backends.c
 t_cuda_train_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_train_LDADD = $(cuda_emulated_ldadd)
+# of the kernels that nvcc compiled; says so where there are none
+TESTS += tests/t_cuda_registers.sh
+EXTRA_DIST += tests/t_cuda_registers.sh
 # not in TESTS: it wants a GPU
 EXTRA_DIST += tests/gpu.sh
 EXTRA_DIST += tests/t_cuda_no_compiler.sh tests/t_cuda_ways.sh

@@ -66,7 +66,14 @@ typedef struct op_suite op_suite;
 
 /* Open both sides. BACKEND NULL or absent from this build: false, and a reason in *WHY. FILTER: only cases whose name contains it. */
 bool op_suite_open(const hs_backend *backend, const char *filter, const char *program, op_suite **suite, const char **why);
+/* The same with the key precision of the tested side; op_suite_open takes fp32. */
+bool op_suite_open_as(const hs_backend *backend, const char *precision, const char *filter, const char *program, op_suite **suite,
+                      const char **why);
 void op_suite_close(op_suite **suite);
+/* Limits of reals below LEAST are raised to it: what precision rounds. Signs near 0 may then differ from ref's. */
+void op_suite_relax(op_suite *suite, double least, const char *reason);
+/* From here on every EVERY-th of the cases whose names contain ONLY and not WITHOUT; NULL: all, none. */
+void op_suite_some(op_suite *suite, int every, const char *only, const char *without);
 uint64_t op_suite_seed(const op_suite *suite);
 
 /* The cases that follow belong to TOPIC: one TAP line each topic. */
