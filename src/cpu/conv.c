@@ -42,7 +42,8 @@ static double fft_seconds(const hs_conv_desc *d)
     const double products = passes * 6 * bins * n * ci * co / rate_bins;
     const double filters = passes * bins * ci * co * (2 * d->kh + d->kw + 6) * 2 / rate_dft; /* spectra made, or folded, per coefficient */
     const double x = (d->in == HS_SPACE ? n * ci * plane_seconds(d->h, d->w, ph, pw) : 0) * (d->need_dx ? 2 : 1);
-    const double y = (d->out == HS_SPACE ? n * co * plane_seconds(d->h, d->w, ph, pw) : 0) * 2;
+    const int turns = d->out == HS_SPACE ? 1 : d->relu ? 2 : 0; /* of y, and of dy; a rectifier between two spectra goes through space */
+    const double y = turns * n * co * plane_seconds(d->h, d->w, ph, pw) * 2;
     return products + filters + x + y + passes * bins * n * 2 * (ci + co) * 4 / bandwidth;
 }
 
