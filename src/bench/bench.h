@@ -40,7 +40,7 @@ hs_work hs_work_product(int h, int w, int kh, int kw, int ci, int co, double n, 
 /* Forward and backward of N samples; HAS_DX: the gradient of its input is wanted. */
 void hs_work_layer(const hs_net *net, const hs_layer_row *row, bool has_dx, double n, size_t real, hs_work *forward, hs_work *backward);
 hs_work hs_work_optimizer(size_t params, int slots, size_t real);
-/* "fft 33x33" -> 33, 33; false for other engines. */
+/* "fft 33x33" -> 33, 33, and "fft" the map's own sides; false for other engines. */
 bool hs_engine_grid(const hs_layer_row *row, int *h, int *w);
 /* The filters of layer NAME; NULL if it has none. */
 const hs_param *hs_layer_filters(const hs_net *net, const char *name);

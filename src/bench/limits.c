@@ -48,7 +48,13 @@ hs_work hs_work_product(int h, int w, int kh, int kw, int ci, int co, double n, 
 
 bool hs_engine_grid(const hs_layer_row *row, int *h, int *w)
 {
-    return sscanf(row->engine, "fft %dx%d", h, w) == 2 && *h > 0 && *w > 0;
+    if (strncmp(row->engine, "fft", 3) != 0)
+        return false;
+    if (sscanf(row->engine, "fft %dx%d", h, w) != 2) { /* a backend that does not tell: no grid is smaller than the map */
+        *h = row->in.h;
+        *w = row->in.w;
+    }
+    return true;
 }
 
 const hs_param *hs_layer_filters(const hs_net *net, const char *name)

@@ -53,7 +53,7 @@ const cli_command cli_bench = {
     .summary = "time and verify: transforms, products, layers, training step, all-reduce",
     .text =
         "Parts: transforms products layers step allreduce; without any, all of them. Keys are those of train; what is not said is net = deep k=3,\n"
-        "batch = 64, lr = 1e-4 and made-up images of 32 x 32 x 3 in 10 classes. Nothing is written but FILE.\n"
+        "batch = 64, lr = 1e-4 and made-up images of 32 x 32 x 3 in 10 classes. Nothing is written but FILE (and what plan = wisdom measured).\n"
         "\n"
         "The machine's peaks come first: multiply-adds in the vectors in use, for each number of threads, and reading and copying an array far larger\n"
         "than the caches; on other devices a product of large matrices and a copy. Then one line a measurement:\n"
