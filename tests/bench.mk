@@ -6,3 +6,5 @@ endif
 t_bench_cuda_SOURCES = tests/t_bench_cuda.c tests/hs_tap.h src/backends.c
 t_bench_cuda_CPPFLAGS = $(cuda_emulated_flags)
 t_bench_cuda_LDADD = $(cuda_emulated_ldadd)
+TESTS += tests/t_bench_jobs.sh
+EXTRA_DIST += tests/t_bench_jobs.sh

@@ -86,9 +86,9 @@ if [ -z "$draw" ]; then
     mkdir -p "$(dirname "$prefix")"
     echo "panel,x,batch,channels,side,filter,engine,chosen,seconds,least_seconds,error" > "$prefix.csv"
     if [ -n "$quick" ]; then
-        panel batch batch '2 8'
-        panel channels channels '16 32'
-        panel side side '8 16'
+        panel batch batch 8
+        panel channels channels 16
+        panel side side 12
         panel filter filter '1 5'
     else
         panel batch batch '16 32 64 128 256 512'
