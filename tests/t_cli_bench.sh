@@ -54,6 +54,11 @@ check "--model-scaling" [ $? = 0 ]
 check "it says what it is" grep -q '^PREDICTION, not a measurement' "$scratch/out"
 check "from which figures" grep -q 'assumed .*node=4 .*hop=1e-05 ' "$scratch/out"
 check "for 8 to 4096 ranks" [ "$(grep -c '"part":"prediction","ranks":[0-9]*,.*"efficiency":\(0\.[0-9]*\|1\)}' "$scratch/b.json")" = 10 ]
+# A sum of few bytes is latency: within a node, to begin, and up and down a tree of ranks/4 nodes.
+for point in 8,51.6 1024,191.6 4096,231.6; do
+    found=$(sed -n "s/^{\"part\":\"prediction\",\"ranks\":${point%,*},\"sum_seconds\":\([^,]*\),.*/\1/p" "$scratch/b.json")
+    check "the model's sum over ${point%,*} ranks: $found s" awk "BEGIN { exit !($found > 0.999e-6 * ${point#*,} && $found < 1.01e-6 * ${point#*,}) }"
+done
 
 # What must not work: expect CODE 'text' ARGUMENTS.
 expect() {
