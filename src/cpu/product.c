@@ -14,8 +14,9 @@
 #include <string.h>
 
 enum {
-    DEPTH = 256,   /* k of one pass: a panel of B, 256 x 48 floats, is 48 KB */
-    ROWS = 1024,   /* of one pass: with DEPTH columns 1 MB of A, and ROWS x 48 of C in the buffer */
+    DEPTH = 512,   /* k of one pass where B is packed: a panel, 512 x 48 floats, is 96 KB in L2 */
+    SHORT = 128,   /* of one pass where B is read as it lies, rows of a layer's width apart: 24 KB, of which L1 keeps more */
+    ROWS = 512,    /* of one pass: with DEPTH columns 1 MB of A, and ROWS x 48 of C in the buffer */
     OUTER = 64,    /* of one pass where C is large and stored past the cache: its rows fill whole pages one after the other */
     FLOATS_OF_LINE = 16,
     LARGE = 1 << 20, /* numbers of C, 4 MB: more than a core keeps */
@@ -85,6 +86,7 @@ typedef struct work {
     size_t ldb, ldc;
     float *c;
     bool trans_b, trans_c, add, stream;
+    int depth; /* k of one pass */
 } work;
 
 /* A place in a product: rows [row, row + rows), USED of the WIDTH columns of a panel from COL, k from K0. */
@@ -118,7 +120,7 @@ static void look_ahead(const work *w, const place *p, int n, int k, hs_cpu_dense
         return; /* B of a transposed A is small */
     d->ahead = w->b + (size_t)k0 * w->ldb + (size_t)(last ? 0 : p->col + p->width);
     d->ahead_ld = (ptrdiff_t)w->ldb;
-    d->rows = k - k0 < DEPTH ? k - k0 : DEPTH;
+    d->rows = k - k0 < w->depth ? k - k0 : w->depth;
     d->lines = (p->width + FLOATS_OF_LINE - 1) / FLOATS_OF_LINE;
 }
 
@@ -154,8 +156,8 @@ static void all_passes(const work *w, int m, int n, int k, int most_rows)
     place p = {0};
     for (p.row = 0; p.row < m; p.row += p.rows) {
         p.rows = m - p.row < most_rows ? m - p.row : most_rows;
-        for (p.k0 = 0; p.k0 == 0 || p.k0 < k; p.k0 += DEPTH) {
-            p.depth = k - p.k0 < DEPTH ? k - p.k0 : DEPTH;
+        for (p.k0 = 0; p.k0 == 0 || p.k0 < k; p.k0 += w->depth) {
+            p.depth = k - p.k0 < w->depth ? k - p.k0 : w->depth;
             for (p.col = 0; p.col < cp; p.col += p.width) {
                 p.width = panel_width(cp - p.col);
                 p.used = n - p.col < p.width ? n - p.col : p.width;
@@ -171,6 +173,7 @@ static void outer_product(work *w, int m, int n, int k)
 {
     const float *a = w->a;
     const size_t lda = (size_t)w->ak;
+    w->depth = DEPTH;
     w->stream = ((uintptr_t)w->c | w->ldc * sizeof(float)) % 64 == 0;
     w->a = w->tile, w->ai = 1, w->ak = OUTER;
     float *c = w->c;
@@ -187,7 +190,7 @@ static void outer_product(work *w, int m, int n, int k)
 void hs_cpu_product(const hs_cpu_kernels *kernels, float *pack, bool trans_a, bool trans_b, int m, int n, int k, const float *a, size_t lda,
                     const float *b, size_t ldb, bool add, float *c, size_t ldc)
 {
-    work w = {.kernels = kernels, .pack = pack, .tile = pack + DEPTH * HS_CPU_PANEL, .c = c, .ldc = ldc, .add = add};
+    work w = {.kernels = kernels, .pack = pack, .tile = pack + DEPTH * HS_CPU_PANEL, .c = c, .ldc = ldc, .add = add, .depth = trans_b ? DEPTH : SHORT};
     if (trans_b && m < n) { /* C^T = B A^T: B [n][k] takes the place of A, which is packed */
         w.a = b, w.ai = (ptrdiff_t)ldb, w.ak = 1;
         w.b = a, w.ldb = lda, w.trans_b = !trans_a, w.trans_c = true;
