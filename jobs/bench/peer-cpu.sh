@@ -12,8 +12,9 @@
 #
 # A step is forward, backward and Adam in fp32; no data is loaded on either side. PyTorch runs in every mode it offers in the first round (planes or pixels
 # in memory, spectral pooling by FFT or as products with a matrix), in the later ones in those within a tenth of the best; the ratio is to the best median.
-# The error is halfspec's gradient of all parameters against its reference in double, found in the first round. All six networks with the defaults take
-# about 7 minutes on two cores. HALFSPEC=PROGRAM (default build/halfspec, else the one in PATH), PYTHON=one that imports torch.
+# The error is halfspec's gradient of all parameters against its reference in double, found in the first round. All six networks take minutes, most of them
+# PyTorch's, whose slowest mode needs seconds for a step and is given four: -n and -r make it shorter. HALFSPEC=PROGRAM (default build/halfspec, else the one
+# in PATH), PYTHON=one that imports torch.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 give_up() { printf '%s: %s\n' "$0" "$*" >&2; exit 2; }

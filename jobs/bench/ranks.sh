@@ -10,7 +10,7 @@
 #   -o   write the table there too, as Markdown
 #
 # img/s is of whole training steps; "waiting" is the share of a step spent on a sum that backward did not hide; "hidden" the share of the sum, as long as
-# it takes alone, that it did. The defaults take about a minute and a half on two cores. HALFSPEC=PROGRAM, MPIRUN=mpirun.
+# it takes alone, that it did. Takes ROUNDS x comparisons x SECONDS and a start of each. HALFSPEC=PROGRAM, MPIRUN=mpirun.
 set -eu
 give_up() { printf '%s: %s\n' "$0" "$*" >&2; exit 2; }
 

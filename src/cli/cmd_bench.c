@@ -64,7 +64,7 @@ const cli_command cli_bench = {
         "               layers. More than 100 % says that a cache served what was counted as memory\n"
         "  error        relative rms difference from the reference in double, on a sample or two, in the same run. If it is too large for rounding,\n"
         "               the command fails after all is printed (code 1)\n"
-        "All of it takes about 20 s; --seconds says for how long to time, the rest comes on top.\n"
+        "--seconds says for how long to time; planning, peaks and comparison come on top, a few seconds.\n"
         "\n"
         "With --model-scaling the table ends with a PREDICTION for 8 to 4096 ranks from the measured step and the figures of --links:\n"
         "  node=8 inside=25e-6 node-bus=480e9 start=6.6e-6 hop=8.5e-6 link=47e9 links=8      (seconds, bytes a second; for nodes of 8 GPUs)\n",
