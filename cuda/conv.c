@@ -51,6 +51,16 @@ static hs_status plan(hs_device *device, const hs_conv_desc *desc, hs_conv **out
     return st;
 }
 
+static unsigned ways(const hs_device *device, const hs_conv_desc *desc)
+{
+    return desc->engine == HS_ENGINE_FFT ? 0 : hs_cuda_space_ways(hs_cuda_device_of(device), desc);
+}
+
+static const char *way_name(const hs_conv *plan)
+{
+    return is_fft(plan) ? "" : plan->way->name;
+}
+
 static size_t saved_bytes(const hs_conv *plan)
 {
     return is_fft(plan) ? hs_cuda_fft_saved(plan) : hs_cuda_space_saved(plan);
@@ -91,14 +101,23 @@ static hs_status backward(hs_stream *s, hs_conv *plan, int n, const void *x, con
                         : hs_cuda_space_backward(s, plan, n, x, taps, dy, dx, dtaps, dbias, saved, scratch);
 }
 
+/* As bf16, in that precision. */
+static bool seals(const hs_device *device)
+{
+    return hs_cuda_device_of(device)->math == HS_CUDA_BF16;
+}
+
 const hs_conv_ops hs_cuda_conv_ops = {
     .supports = supports,
     .cost = cost,
     .plan = plan,
+    .ways = ways,
+    .way_name = way_name,
     .destroy = destroy,
     .saved_bytes = saved_bytes,
     .scratch_bytes = scratch_bytes,
     .backward_reads_x = backward_reads_x,
+    .seals = seals,
     .forward = forward,
     .backward = backward,
 };

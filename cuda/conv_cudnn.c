@@ -39,7 +39,7 @@ static bool shape_of(const hs_cuda_device *device, const hs_conv_desc *d, int ki
            padding(d->w, d->kw, d->stride, d->ow, d->pad_w, d->flip, &s->pre[1], &s->post[1]);
 }
 
-static hs_cudnn *library_of(const hs_cuda_device *device)
+const hs_cudnn *hs_cuda_cudnn_of(const hs_cuda_device *device)
 {
     hs_cuda_device *d = hs_cuda_device_of(&device->base);
     if (!d->cudnn_asked) {
@@ -55,7 +55,7 @@ static bool offers(const hs_cuda_device *device, const hs_conv_desc *d)
     hs_cudnn_shape s;
     const bool bounded = d->boundary == HS_BOUNDARY_ZERO || (d->kh == 1 && d->kw == 1);
     return bounded && hs_cuda_implicit_way.offers(device, d) && shape_of(device, d, HS_CUDNN_FORWARD, false, &s) &&
-           library_of(device);
+           hs_cuda_cudnn_of(device);
 }
 
 /* At tf32's rate at most; a pass over the filter and one over y. */
@@ -108,11 +108,16 @@ static hs_status plan(hs_conv *conv)
                    d->co, d->h, d->w);
 }
 
-/* ---- memory: the filter in cuDNN's order, then the workspace of the greatest plan, or all of the other way's --------------------- */
+/* ---- memory: filter and bias, aligned, then the workspace of the greatest plan; or all of the other way's ------------------------ */
 
 static size_t filter_bytes(const hs_conv *conv)
 {
     return hs_cuda_line((size_t)conv->taps * conv->d.ci * conv->d.co * sizeof(float));
+}
+
+static size_t bias_bytes(const hs_conv *conv)
+{
+    return hs_cuda_line((size_t)conv->d.co * sizeof(float));
 }
 
 static size_t scratch_bytes(const hs_conv *conv)
@@ -122,17 +127,17 @@ static size_t scratch_bytes(const hs_conv *conv)
     size_t most = 0;
     for (int i = 0; i < 3; i++)
         most = plans[i] && hs_cudnn_plan_workspace(plans[i]) > most ? hs_cudnn_plan_workspace(plans[i]) : most;
-    most += filter_bytes(conv);
+    most += filter_bytes(conv) + bias_bytes(conv);
     return most > other ? most : other;
 }
 
 /* ---- the calls -------------------------------------------------------------------------------------------------------------------- */
 
-static hs_status run(hs_stream *s, const hs_conv *conv, hs_cudnn_plan *plan, const float *x, const float *y, const float *bias,
-                     void *scratch)
+static hs_status run(hs_stream *s, const hs_conv *conv, hs_cudnn_plan *plan, const float *x, const float *y, void *scratch)
 {
     const hs_cudnn *api = hs_cuda_of(s)->cudnn;
-    const int status = hs_cudnn_plan_run(plan, hs_cuda_raw(s), x, scratch, y, bias, (char *)scratch + filter_bytes(conv));
+    char *bias = (char *)scratch + filter_bytes(conv);
+    const int status = hs_cudnn_plan_run(plan, hs_cuda_raw(s), x, scratch, y, bias, bias + bias_bytes(conv));
     return status == 0 ? HS_OK
                        : hs_fail(HS_EINTERNAL, "cuDNN: %s; HALFSPEC_CUDNN=none convolves without it", api->GetErrorString(status));
 }
@@ -151,7 +156,9 @@ static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const float *
     if (n < conv->d.capacity || (own->fused && !fused))
         return hs_cuda_implicit_way.forward(s, conv, n, x, taps, bias, y, mask, scratch);
     HS_TRY(put_filter(s, conv, taps, scratch));
-    HS_TRY(run(s, conv, own->forward, x, y, fused ? bias : NULL, scratch));
+    if (fused && bias) /* in the slab it may lie anywhere */
+        HS_TRY(hs_cuda_memory_ops.copy(s, (char *)scratch + filter_bytes(conv), bias, (size_t)conv->d.co * sizeof(float)));
+    HS_TRY(run(s, conv, own->forward, x, y, scratch));
     return fused && !mask ? HS_OK : hs_cuda_conv_finish(s, conv, n, fused ? NULL : bias, y, mask);
 }
 
@@ -162,12 +169,12 @@ static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const float 
     const hs_conv_desc *d = &conv->d;
     if (n < d->capacity)
         return hs_cuda_implicit_way.backward(s, conv, n, x, taps, dy, dx, dtaps, scratch);
-    HS_TRY(run(s, conv, own->filter, x, dy, NULL, scratch));
+    HS_TRY(run(s, conv, own->filter, x, dy, scratch));
     HS_TRY(hs_cuda_check(hs_cuda_get_filter(hs_cuda_raw(s), conv->taps, d->ci, d->co, d->flip, scratch, dtaps), "convolution"));
     if (!dx)
         return HS_OK;
     HS_TRY(put_filter(s, conv, taps, scratch));
-    return run(s, conv, own->data, dx, dy, NULL, scratch);
+    return run(s, conv, own->data, dx, dy, scratch);
 }
 
 const hs_cuda_way hs_cuda_cudnn_way = {

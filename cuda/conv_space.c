@@ -2,7 +2,7 @@
  *
  * Ways: our own kernels (implicit), cuDNN where it can be loaded, windows in memory and cuBLAS. The choice follows the estimates,
  * which depend on the device, the libraries and the shape alone, so equal runs compute the same way. HALFSPEC_CUDA_CONV = NAME
- * takes one that covers the shape whatever it costs: for tests, and to compare. */
+ * takes one that covers the shape whatever it costs: for tests, and to compare. A planner that measures asks for each by number. */
 #include "hs_cuda.h"
 
 #include "hs_log.h"
@@ -13,13 +13,23 @@
 static const hs_cuda_way *const ways[] = {&hs_cuda_implicit_way, &hs_cuda_cudnn_way, &hs_cuda_windows_way};
 enum { WAYS = sizeof ways / sizeof *ways };
 
+/* By the environment, or by number. */
 static const hs_cuda_way *asked_for(const hs_cuda_device *d, const hs_conv_desc *desc)
 {
     const char *name = getenv("HALFSPEC_CUDA_CONV");
     for (int i = 0; name && i < WAYS; i++)
         if (strcmp(name, ways[i]->name) == 0 && ways[i]->offers(d, desc))
             return ways[i];
-    return NULL;
+    return desc->way > 0 && desc->way <= WAYS && ways[desc->way - 1]->offers(d, desc) ? ways[desc->way - 1] : NULL;
+}
+
+unsigned hs_cuda_space_ways(const hs_cuda_device *d, const hs_conv_desc *desc)
+{
+    const char *name = getenv("HALFSPEC_CUDA_CONV");
+    unsigned bits = 0;
+    for (int i = 0; i < WAYS; i++)
+        bits |= (unsigned)ways[i]->offers(d, desc) << i;
+    return name && *name ? 0 : bits;
 }
 
 /* The cheapest but for what FAILED, a bit a way. */

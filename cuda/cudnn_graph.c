@@ -58,8 +58,9 @@ static void *done(hs_cudnn_plan *p, void *descriptor)
 }
 
 /* SIZE [4] counts n c h w, in memory channels are last. */
-static void *tensor(hs_cudnn_plan *p, int64_t id, const int64_t *size, int64_t alignment, bool is_virtual)
+static void *tensor(hs_cudnn_plan *p, int64_t id, const int64_t *size, bool is_virtual)
 {
+    const int64_t alignment = 16;
     const int64_t stride[4] = {size[1] * size[2] * size[3], 1, size[1] * size[3], size[1]};
     void *t = make(p, HS_CUDNN_TENSOR);
     set_int(p, t, HS_CUDNN_TENSOR_DATA, HS_CUDNN_DATA_TYPE, HS_CUDNN_FLOAT);
@@ -116,17 +117,17 @@ static void *apply(hs_cudnn_plan *p, int mode, void *x, void *b, void *y)
     return done(p, operation);
 }
 
-/* x, w -> [bias] -> [rectifier] -> y. Filters and maps are ours, aligned to 16 bytes; a bias lies in the slab. */
+/* x, w -> [bias] -> [rectifier] -> y, all aligned to 16 bytes. */
 static void *graph_of(hs_cudnn_plan *p, const hs_cudnn_shape *s)
 {
     const int64_t per_channel[4] = {1, s->w[0], 1, 1};
     void *operation[3];
     int64_t operations = 0;
-    void *x = tensor(p, X, s->x, 16, false), *w = tensor(p, W, s->w, 16, false), *y = tensor(p, Y, s->y, 16, false);
-    void *raw = s->bias ? tensor(p, BEFORE_BIAS, s->y, 16, true) : NULL, *sum = s->relu ? tensor(p, BEFORE_RELU, s->y, 16, true) : y;
+    void *x = tensor(p, X, s->x, false), *w = tensor(p, W, s->w, false), *y = tensor(p, Y, s->y, false);
+    void *raw = s->bias ? tensor(p, BEFORE_BIAS, s->y, true) : NULL, *sum = s->relu ? tensor(p, BEFORE_RELU, s->y, true) : y;
     operation[operations++] = convolve(p, s, x, w, s->bias ? raw : sum);
     if (s->bias)
-        operation[operations++] = apply(p, HS_CUDNN_ADD, raw, tensor(p, BIAS, per_channel, 4, false), sum);
+        operation[operations++] = apply(p, HS_CUDNN_ADD, raw, tensor(p, BIAS, per_channel, false), sum);
     if (s->relu)
         operation[operations++] = apply(p, HS_CUDNN_RELU, sum, NULL, y);
     void *graph = make(p, HS_CUDNN_GRAPH);

@@ -143,16 +143,36 @@ static hs_status device_open(const hs_backend *backend, const hs_device_options 
     return st;
 }
 
+/* The versions on which times depend too: measured costs are kept under this line. */
+static void describe_libraries(const hs_cuda_device *d, char *text, size_t capacity)
+{
+    int runtime = 0, fft = 0, blas[3] = {0, 0, 0};
+    const hs_cudnn *cudnn = hs_cuda_cudnn_of(d);
+    (void)cudaRuntimeGetVersion(&runtime);
+    (void)cufftGetVersion(&fft);
+    for (int i = 0; i < 3; i++)
+        (void)cublasGetProperty((libraryPropertyType)i, &blas[i]);
+    const int used = snprintf(text, capacity, "CUDA %d.%d, cuFFT %d.%d, cuBLAS %d.%d.%d, ", runtime / 1000, runtime % 1000 / 10,
+                              fft / 1000, fft % 1000 / 100, blas[0], blas[1], blas[2]);
+    if (used < 0 || (size_t)used >= capacity)
+        return;
+    if (cudnn)
+        snprintf(text + used, capacity - (size_t)used, "cuDNN %zu.%zu.%zu", cudnn->version / 10000, cudnn->version / 100 % 100,
+                 cudnn->version % 100);
+    else
+        snprintf(text + used, capacity - (size_t)used, "no cuDNN");
+}
+
 static void describe(const hs_device *device, char *text, size_t capacity)
 {
     const hs_cuda_device *d = hs_cuda_device_of(device);
-    int driver = 0, runtime = 0, fft = 0;
+    char libraries[96];
+    int driver = 0;
     (void)cudaDriverGetVersion(&driver);
-    (void)cudaRuntimeGetVersion(&runtime);
-    (void)cufftGetVersion(&fft);
-    snprintf(text, capacity, "cuda:%d: %s (%d.%d, %d processors, %.0f GiB), %s, CUDA %d.%d, driver for %d.%d, cuFFT %d.%d",
-             d->base.ordinal, d->name, d->major, d->minor, d->processors, (double)d->memory / 1073741824.0, d->precision,
-             runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10, fft / 1000, fft % 1000 / 100);
+    describe_libraries(d, libraries, sizeof libraries);
+    snprintf(text, capacity, "cuda:%d: %s (%d.%d, %d processors, %.0f GiB), %s, %s, driver for %d.%d", d->base.ordinal, d->name,
+             d->major, d->minor, d->processors, (double)d->memory / 1073741824.0, d->precision, libraries, driver / 1000,
+             driver % 1000 / 10);
 }
 
 /* ---- streams ------------------------------------------------------------------------------------------------------------ */

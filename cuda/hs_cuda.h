@@ -155,6 +155,8 @@ typedef struct hs_cuda_way {
 } hs_cuda_way;
 extern const hs_cuda_way hs_cuda_implicit_way, hs_cuda_cudnn_way, hs_cuda_windows_way;
 
+const struct hs_cudnn *hs_cuda_cudnn_of(const hs_cuda_device *device); /* opens it on the first call; NULL: there is none */
+
 struct hs_conv {
     hs_conv_desc d;
     hs_device *device;
@@ -174,6 +176,7 @@ hs_status hs_cuda_conv_finish(hs_stream *s, const hs_conv *conv, int n, const fl
 hs_status hs_cuda_conv_begin(hs_stream *s, const hs_conv *conv, int n, const uint8_t *mask, float *dm, const float **dy,
                              float *dbias);
 
+unsigned hs_cuda_space_ways(const hs_cuda_device *d, const hs_conv_desc *desc);
 double hs_cuda_space_seconds(const hs_cuda_device *d, const hs_conv_desc *desc);
 hs_status hs_cuda_space_plan(hs_conv *conv);
 void hs_cuda_space_destroy(hs_conv *conv);

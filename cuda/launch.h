@@ -17,7 +17,7 @@
     (kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__), cudaGetLastError())
 #define HS_LAUNCH_TOGETHER HS_LAUNCH
 #define HS_SHARED(type, name)                    \
-    extern __shared__ double hs_shared_memory[]; \
+    extern __shared__ __align__(16) double hs_shared_memory[]; \
     type *name = reinterpret_cast<type *>(hs_shared_memory)
 #else
 #define HS_LAUNCH(kernel, grid, block, shared, stream, ...) \
@@ -38,6 +38,24 @@ static inline unsigned hs_blocks(size_t count)
 
 #define HS_EACH(i, count) \
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < (count); i += (size_t)gridDim.x * blockDim.x)
+
+/* Division of numbers below 2^31 by one that stays: with l = ceil(log2 by), n / by = n ceil(2^(31 + l) / by) >> (31 + l) (Granlund
+ * and Montgomery 1994). A division by a variable takes some twenty instructions, twice that in 64 bits. */
+struct hs_divisor {
+    uint32_t by, factor;
+    int shift;
+};
+static inline hs_divisor hs_divide_by(uint32_t by)
+{
+    int log = 0;
+    while (((uint64_t)1 << log) < by)
+        log++;
+    return {by, (uint32_t)((((uint64_t)1 << (31 + log)) + by - 1) / by), 31 + log};
+}
+static __device__ __forceinline__ uint32_t hs_divided(uint32_t n, const hs_divisor &d)
+{
+    return (uint32_t)((uint64_t)n * d.factor >> d.shift);
+}
 
 /* Sum of one number of every thread of a block of HS_SUM_BLOCK threads, in a fixed tree; every thread gets it. ROOM
  * [HS_SUM_BLOCK] in shared memory may be used again when the call has returned. */

@@ -36,42 +36,70 @@ static __device__ spot spot_of(size_t i, int rows, int cols, int c)
     return s;
 }
 
-/* Greatest of a window; a NaN is greater than anything, so that it is not lost, and the first in row order wins a tie. */
-static __global__ void max_fwd(hs_window w, size_t count, const float *x, float *y, uint8_t *arg)
+/* ---- the greatest of a window: V neighbouring channels a thread, indices below 2^31 divided by multiplication ---------------- */
+
+template <int V> struct __attribute__((aligned(4 * V))) pool_numbers {
+    float v[V];
+};
+template <int V> struct __attribute__((aligned(V))) pool_bytes {
+    uint8_t v[V];
+};
+
+struct pool_shape {
+    hs_divisor groups, cols, rows; /* groups of V channels */
+};
+
+/* What group I of a map [n][rows][cols][groups] is. */
+static __device__ __forceinline__ spot group_of(uint32_t i, const pool_shape &by)
 {
-    HS_EACH (i, count) {
-        const spot o = spot_of(i, w.oh, w.ow, w.c);
+    const uint32_t cell = hs_divided(i, by.groups), line = hs_divided(cell, by.cols), sample = hs_divided(line, by.rows);
+    spot s = {(int)(i - cell * by.groups.by), (int)(cell - line * by.cols.by), (int)(line - sample * by.rows.by), sample};
+    return s;
+}
+
+/* A NaN is greater than anything, so that it is not lost, and the first in row order wins a tie. */
+template <int V>
+static __global__ void max_fwd(hs_window w, pool_shape by, uint32_t count, const float *x, float *y, uint8_t *arg)
+{
+    for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
+        const spot o = group_of(i, by);
         const span rows = span_of(o.y, w.h, w), cols = span_of(o.x, w.w, w);
-        const float *in = x + o.sample * w.h * w.w * w.c + o.c;
-        float best = 0;
-        int winner = -1;
+        const pool_numbers<V> *in = reinterpret_cast<const pool_numbers<V> *>(x) + o.sample * w.h * w.w * by.groups.by + o.c;
+        pool_numbers<V> best = {};
+        pool_bytes<V> winner = {};
+        bool none = true;
         for (int r = rows.from; r < rows.to; r++)
             for (int k = cols.from; k < cols.to; k++) {
-                const float v = in[((size_t)r * w.w + k) * w.c];
-                if (winner < 0 || v > best || (v != v && best == best)) {
-                    winner = (r - rows.start) * w.k + k - cols.start;
-                    best = v;
-                }
+                const pool_numbers<V> v = in[((size_t)r * w.w + k) * by.groups.by];
+                for (int j = 0; j < V; j++)
+                    if (none || v.v[j] > best.v[j] || (v.v[j] != v.v[j] && best.v[j] == best.v[j])) {
+                        winner.v[j] = (uint8_t)((r - rows.start) * w.k + k - cols.start);
+                        best.v[j] = v.v[j];
+                    }
+                none = false;
             }
-        y[i] = best;
-        arg[i] = (uint8_t)winner;
+        reinterpret_cast<pool_numbers<V> *>(y)[i] = best;
+        reinterpret_cast<pool_bytes<V> *>(arg)[i] = winner;
     }
 }
 
-static __global__ void max_bwd(hs_window w, size_t count, const float *dy, const uint8_t *arg, float *dx)
+template <int V>
+static __global__ void max_bwd(hs_window w, pool_shape by, uint32_t count, const float *dy, const uint8_t *arg, float *dx)
 {
-    HS_EACH (i, count) {
-        const spot o = spot_of(i, w.h, w.w, w.c);
+    for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
+        const spot o = group_of(i, by);
         const span rows = windows_of(o.y, w.oh, w), cols = windows_of(o.x, w.ow, w);
-        float sum = 0;
+        pool_numbers<V> sum = {};
         for (int r = rows.from; r < rows.to; r++)
             for (int k = cols.from; k < cols.to; k++) {
-                const size_t at = ((o.sample * w.oh + r) * w.ow + k) * w.c + o.c;
+                const size_t at = ((o.sample * w.oh + r) * w.ow + k) * by.groups.by + o.c;
                 const int own = (o.y - (r * w.stride - w.pad)) * w.k + o.x - (k * w.stride - w.pad);
-                if (arg[at] == own)
-                    sum += dy[at];
+                const pool_bytes<V> winner = reinterpret_cast<const pool_bytes<V> *>(arg)[at];
+                const pool_numbers<V> from = reinterpret_cast<const pool_numbers<V> *>(dy)[at];
+                for (int j = 0; j < V; j++)
+                    sum.v[j] += winner.v[j] == own ? from.v[j] : 0;
             }
-        dx[i] = sum;
+        reinterpret_cast<pool_numbers<V> *>(dx)[i] = sum;
     }
 }
 
@@ -131,16 +159,55 @@ static size_t outputs(const hs_window &w, int n)
     return (size_t)n * w.oh * w.ow * w.c;
 }
 
+template <int V>
+static cudaError_t start_fwd(cudaStream_t s, const hs_window &w, int n, const float *x, float *y, uint8_t *arg)
+{
+    const auto max_fwd_kernel = max_fwd<V>;
+    const uint32_t count = (uint32_t)(outputs(w, n) / V);
+    const pool_shape by = {hs_divide_by((uint32_t)(w.c / V)), hs_divide_by((uint32_t)w.ow), hs_divide_by((uint32_t)w.oh)};
+    return HS_LAUNCH(max_fwd_kernel, hs_blocks(count), HS_BLOCK, 0, s, w, by, count, x, y, arg);
+}
+
+template <int V>
+static cudaError_t start_bwd(cudaStream_t s, const hs_window &w, int n, const float *dy, const uint8_t *arg, float *dx)
+{
+    const auto max_bwd_kernel = max_bwd<V>;
+    const uint32_t count = (uint32_t)(inputs(w, n) / V);
+    const pool_shape by = {hs_divide_by((uint32_t)(w.c / V)), hs_divide_by((uint32_t)w.w), hs_divide_by((uint32_t)w.h)};
+    return HS_LAUNCH(max_bwd_kernel, hs_blocks(count), HS_BLOCK, 0, s, w, by, count, dy, arg, dx);
+}
+
+/* Samples at a time, so that their numbers are counted below 2^31. */
+static int samples_at_once(const hs_window &w)
+{
+    const size_t most = inputs(w, 1) > outputs(w, 1) ? inputs(w, 1) : outputs(w, 1);
+    return most ? (int)(INT32_MAX / most > INT32_MAX / 2 ? INT32_MAX / 2 : INT32_MAX / most) : 1;
+}
+
 cudaError_t hs_cuda_max_fwd(cudaStream_t s, hs_window w, int n, const float *x, float *y, uint8_t *arg)
 {
-    const size_t count = outputs(w, n);
-    return count ? HS_LAUNCH(max_fwd, hs_blocks(count), HS_BLOCK, 0, s, w, count, x, y, arg) : cudaSuccess;
+    cudaError_t error = cudaSuccess;
+    const int most = samples_at_once(w);
+    for (int first = 0; first < n && outputs(w, 1) && error == cudaSuccess; first += most) {
+        const int part = n - first < most ? n - first : most;
+        const float *from = x + inputs(w, first);
+        error = w.c % 4 == 0 ? start_fwd<4>(s, w, part, from, y + outputs(w, first), arg + outputs(w, first))
+                             : start_fwd<1>(s, w, part, from, y + outputs(w, first), arg + outputs(w, first));
+    }
+    return error;
 }
 
 cudaError_t hs_cuda_max_bwd(cudaStream_t s, hs_window w, int n, const float *dy, const uint8_t *arg, float *dx)
 {
-    const size_t count = inputs(w, n);
-    return count ? HS_LAUNCH(max_bwd, hs_blocks(count), HS_BLOCK, 0, s, w, count, dy, arg, dx) : cudaSuccess;
+    cudaError_t error = cudaSuccess;
+    const int most = samples_at_once(w);
+    for (int first = 0; first < n && inputs(w, 1) && error == cudaSuccess; first += most) {
+        const int part = n - first < most ? n - first : most;
+        const float *from = dy + outputs(w, first);
+        error = w.c % 4 == 0 ? start_bwd<4>(s, w, part, from, arg + outputs(w, first), dx + inputs(w, first))
+                             : start_bwd<1>(s, w, part, from, arg + outputs(w, first), dx + inputs(w, first));
+    }
+    return error;
 }
 
 cudaError_t hs_cuda_average_fwd(cudaStream_t s, hs_window w, int n, const float *x, float *y)

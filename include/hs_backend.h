@@ -114,12 +114,18 @@ typedef struct hs_conv_desc {
                 * What passed, or was NaN, is one bit a number in `saved`. Optional: supports() says. */
     hs_domain in, out;     /* domain of x and dx, of y and dy; SPECTRUM only for periodic, stride 1 */
     hs_engine engine;      /* DIRECT or FFT; never AUTO here */
+    bool sealed_in, sealed_out; /* an edge in the spectrum that only convolutions and spectral pooling of this backend write and read, both ways:
+                                 * it may lie there as they like, in no more memory */
+    int way;               /* which of ways(), from 1; 0: the backend chooses by its estimates */
 } hs_conv_desc;
 typedef struct hs_conv hs_conv; /* backend's own */
 typedef struct hs_conv_ops {
     bool (*supports)(const hs_device *device, const hs_conv_desc *desc);
     /* Estimated seconds of forward + backward for desc->capacity samples, transforms inside the layer included. */
     double (*cost)(const hs_device *device, const hs_conv_desc *desc);
+    /* Optional: a bit for each way in which a backend can carry out DESC's engine, so that a planner which measures may choose; 0: there is one. */
+    unsigned (*ways)(const hs_device *device, const hs_conv_desc *desc);
+    const char *(*way_name)(const hs_conv *plan); /* optional: of the way that was planned, "" if there is one */
     hs_status (*plan)(hs_device *device, const hs_conv_desc *desc, hs_conv **out);
     void (*destroy)(hs_conv **plan);
     size_t (*saved_bytes)(const hs_conv *plan);   /* kept from forward to backward of one batch; 0: backward reads x */

@@ -4,4 +4,4 @@ dist_jobs_DATA = jobs/train.slurm jobs/fashion.conf jobs/paper-sp.conf jobs/deep
 EXTRA_DIST += jobs/studies/sketch.conf jobs/studies/sketch.sh jobs/studies/sketch.md
 EXTRA_DIST += jobs/setup.sh jobs/quickstart.sh tests/quickcheck.sh jobs/results/fashion-filters.png
 EXTRA_DIST += jobs/bench/peer-cpu.sh jobs/bench/peer_table.py jobs/bench/torch_nets.py jobs/bench/ranks.sh jobs/bench/scaling.sh \
-	jobs/bench/scaling_plot.py
+	jobs/bench/scaling_plot.py jobs/bench/gpu.sh

@@ -1,17 +1,32 @@
 #!/bin/sh
-# gpu.sh - what only a machine with a GPU can show; run in the build directory of a program configured with CUDA, after `make check`:
+# gpu.sh - what only a machine with a GPU can show, in under eight minutes. TAP on standard output.
 #
-#   sh ../tests/gpu.sh [SCRATCH]
+#   sh ../tests/gpu.sh [SCRATCH]      in the build directory of a program configured with CUDA, after `make check`
+#   sh tests/gpu.sh [SCRATCH]         anywhere else: programs are taken from PATH (a bundle's, an installation's)
 #
-# Device facts; every op case against `ref`; training against the losses of device = cpu in exact, fp32, tf32 and bf16; NCCL with one rank; two ranks on
-# one GPU through mpi-staged; equal bits of two equal runs; compute-sanitizer on small shapes where it is installed. TAP on standard output.
-# GPU_DEVICE=cpu runs the script itself on a machine without one (then nothing is said about a GPU).
-: "${srcdir:=$(dirname "$0")/..}"
-. "$srcdir/tests/lib.sh"
+# Device facts; every op case against `ref`; convolution by every way and precision; training against the losses of device = cpu in exact, fp32, tf32 and
+# bf16; a step as a CUDA graph and launch by launch, bit for bit; NCCL with one rank; two ranks on one GPU through mpi-staged; compute-sanitizer on small
+# shapes where it is installed; then jobs/bench/gpu.sh in the time that is left. SCRATCH keeps logs, and bench.md.
+# GPU_DEVICE=cpu runs the script itself on a machine without a GPU (then nothing is said about one); GPU_SECONDS is the time for all (460);
+# GPU_BENCH=no leaves the benchmark out.
+here=$(cd "$(dirname "$0")" && pwd)
+: "${srcdir:=$here/..}"
+lib=$srcdir/tests/lib.sh
+[ -f "$lib" ] || lib=$here/lib.sh
+# shellcheck source=tests/lib.sh
+. "$lib"
+began=$(date +%s)
 device=${GPU_DEVICE:-cuda}
+total=${GPU_SECONDS:-460}
 scratch=${1:-}
 if [ -n "$scratch" ]; then mkdir -p "$scratch" || exit 99; else make_scratch; fi
-halfspec=${HALFSPEC:-./halfspec}
+
+# program NAME: in this directory, else in PATH; says where
+program() {
+    if [ -x "./$1" ]; then echo "./$1"; else command -v "$1"; fi
+}
+halfspec=${HALFSPEC:-$(program halfspec)}
+[ -n "$halfspec" ] || skip_all "NOTHING WAS TESTED: there is no program halfspec here or in PATH"
 conf=$scratch/gpu.conf
 cat > "$conf" << 'END'
 data = synthetic:512,16,16,3,10
@@ -48,23 +63,40 @@ near() {
         { d = ($1 - $2) / ($1 == 0 ? 1 : $1); if (d < 0) d = -d; if (d > worst) worst = d; n++ }
         END { printf "# %d losses, worst relative difference %.1e\n", n, worst; exit bad || n == 0 || !(worst <= limit) }'
 }
+# quietly NAME COMMAND...: what it prints goes to SCRATCH/NAME.out, and to us if it fails
+quietly() {
+    log=$scratch/$1.out
+    shift
+    "$@" > "$log" 2>&1
+    code=$?
+    [ $code = 0 ] || sed 's/^/# /' "$log" | tail -n 60
+    return $code
+}
 
 "$halfspec" version | sed 's/^/# /'
-nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,power.limit --format=csv 2> /dev/null | sed 's/^/# /'
+nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,power.limit --format=csv 2> /dev/null | sed 's/^/# /'
 if ! "$halfspec" train "$conf" run="$scratch/probe" device="$device" max-steps=1 > "$scratch/probe.out" 2> "$scratch/probe.err"; then
     skip_all "NOTHING WAS TESTED ON A GPU: $(cat "$scratch/probe.err")"
 fi
 sed -n '1s/^/# /p' "$scratch/probe.out"
 
-if [ -x ./t_cpu_ops ]; then
-    ./t_cpu_ops "$device" > "$scratch/ops.out" 2>&1
-    code=$?
-    sed 's/^/# /' "$scratch/ops.out"
-    check "every op case agrees with ref" [ $code = 0 ]
-else
-    not_ok "t_cpu_ops is not built: make check first"
+# ---- ops ---------------------------------------------------------------------------------------------------------------------------
+ops=$(program t_cpu_ops)
+conv=$(program t_gpu_conv)
+if [ -z "$ops" ]; then not_ok "t_cpu_ops is not here: make check first, or bundle it"; else
+    check "every op case agrees with ref" quietly ops "$ops" "$device"
+    sed -n '/^ok/s/^/# /p' "$scratch/ops.out"
+fi
+if [ "$device" = cuda ] && [ -n "$ops" ]; then
+    for way in implicit windows cudnn; do
+        check "convolution in space by $way agrees with ref" quietly "ops-$way" env HALFSPEC_CUDA_CONV="$way" "$ops" cuda "conv direct"
+    done
+    if [ -z "$conv" ]; then not_ok "t_gpu_conv is not here: make check first, or bundle it"; else
+        check "convolution in space in every precision has the error of its rounding" quietly conv "$conv" gpu
+    fi
 fi
 
+# ---- training ------------------------------------------------------------------------------------------------------------------------
 check "device = cpu trains" train cpu 1 device=cpu
 precisions="exact:1e-4 fp32:1e-4 tf32:2e-2 bf16:5e-2"
 [ "$device" = cuda ] || precisions="fp32:1e-4"
@@ -73,23 +105,57 @@ for pair in $precisions; do
     check "precision = $precision trains" train "$precision" 1 device="$device" precision="$precision"
     check "and follows the losses of cpu within ${pair##*:}" near cpu "$precision" "${pair##*:}"
 done
+for engine in direct fft; do
+    check "conv.engine = $engine trains" train "$engine" 1 device="$device" conv.engine="$engine"
+    check "and follows the losses of cpu" near cpu "$engine" 1e-4
+done
+check "device = cpu trains with a periodic boundary" train cpu-periodic 1 device=cpu boundary=periodic
+check "so does $device" train periodic 1 device="$device" boundary=periodic
+check "and follows the losses of cpu" near cpu-periodic periodic 1e-4
 check "the same run again" train again 1 device="$device" precision=fp32
 check "gives equal losses to the last digit" near fp32 again 0
 if [ "$device" = cuda ]; then
+    for precision in fp32 bf16; do
+        check "launch by launch in $precision" train "launches-$precision" 1 device=cuda precision="$precision" graph=no
+        check "gives the bits of a CUDA graph" near "$precision" "launches-$precision" 0
+    done
     check "NCCL with one rank" train nccl 1 device=cuda comm=nccl
     check "gives the same losses" near fp32 nccl 0
-    check "two ranks on one GPU go through mpi-staged" train staged 2 device=cuda:0 comm=mpi-staged
-else
-    check "two ranks" train staged 2 device="$device"
 fi
-check "and follow the losses of one" near fp32 staged 1e-4
+if ! command -v "$MPIRUN" > /dev/null; then
+    skip "NO TWO RANKS: there is no $MPIRUN here; a bundle brings its own"
+else
+    staged=device=$device
+    [ "$device" != cuda ] || staged="device=cuda:0 comm=mpi-staged"
+    # shellcheck disable=SC2086  # words
+    check "two ranks, on a GPU through mpi-staged" train staged 2 $staged
+    check "follow the losses of one" near fp32 staged 1e-4
+fi
 
-if [ "$device" = cuda ] && command -v compute-sanitizer > /dev/null; then
-    for tool in memcheck racecheck; do
-        compute-sanitizer --tool "$tool" --error-exitcode 9 ./t_cpu_ops cuda "norm rows=" > "$scratch/$tool.out" 2>&1
-        code=$?
-        tail -n 3 "$scratch/$tool.out" | sed 's/^/# /'
-        check "compute-sanitizer $tool finds nothing" [ $code = 0 ]
-    done
+# ---- compute-sanitizer: small shapes with ragged edges, each kernel once ----------------------------------------------------------------
+if [ "$device" = cuda ]; then
+    sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2> /dev/null)
+    if [ -z "$sanitizer" ] || [ -z "$ops" ]; then skip "NO RACES WERE LOOKED FOR: compute-sanitizer is not installed here"; else
+        for tool in memcheck racecheck; do
+            for cases in "norm rows=" "conv direct n=1/2 6x5" "conv fft n=1/2 6x5"; do
+                check "compute-sanitizer $tool finds nothing in $cases" quietly "$tool" \
+                    "$sanitizer" --tool "$tool" --error-exitcode 9 "$ops" cuda "$cases"
+            done
+            [ -z "$conv" ] || check "compute-sanitizer $tool finds nothing in convolutions on tensor cores" quietly "$tool-conv" \
+                "$sanitizer" --tool "$tool" --error-exitcode 9 "$conv" gpu
+        done
+    fi
 fi
 done_testing
+echo "# $(($(date +%s) - began)) s"
+
+# ---- speeds ----------------------------------------------------------------------------------------------------------------------------
+bench=$srcdir/jobs/bench/gpu.sh
+[ "${GPU_BENCH:-yes}" = yes ] && [ -f "$bench" ] || exit 0
+left=$((total - $(date +%s) + began))
+export HALFSPEC="$halfspec"
+if [ "$device" = cuda ]; then
+    sh "$bench" -t "$left" -r 2 -s 1 -o "$scratch/bench.md"
+else
+    sh "$bench" -t "$left" -r 1 -s 0.1 -d "$device" -n generic-3 -b 4 -p fp32 -o "$scratch/bench.md"
+fi 2>&1 | sed 's/^/# /'

@@ -1,5 +1,6 @@
 /* t_cuda_conv.c - the ways to convolve in space in every precision of a GPU, run by the emulation, against `ref`: errors are those
- * of the rounding that was asked for, neither more nor less, and equal calls give equal bits. fp32 is compared in t_cuda_ops. */
+ * of the rounding that was asked for, neither more nor less, and equal calls give equal bits. fp32 is compared in t_cuda_ops. Linked with the backend of
+ * a real GPU it is t_gpu_conv, which tests/gpu.sh runs. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -298,15 +299,71 @@ static void library_fails(void **state)
     unsetenv("HALFSPEC_CUDA_CONV");
 }
 
-int main(void)
+/* A planner that measures sees each way, and gets the one that it asks for. */
+static void numbered(void **state)
 {
+    (void)state;
+    static const char *const name[] = {"implicit", "cudnn", "windows"};
+    const hs_device_options options = {.ordinal = -1, .local_size = 1, .precision = "tf32"};
+    const hs_backend *b = NULL;
+    hs_device *device = NULL;
+    char text[256];
+    with_library(fake, "");
+    must(hs_backend_find("cuda", &b));
+    must(b->device->open(b, &options, &device));
+    b->device->describe(device, text, sizeof text); /* costs are kept under it */
+    assert_non_null(strstr(text, "cuBLAS 13.0.0, cuDNN 9.19.0"));
+    hs_conv_desc d = shapes[0];
+    assert_int_equal(b->conv->ways(device, &d), 7);
+    for (d.way = 1; d.way <= 3; d.way++) {
+        hs_conv *plan = NULL;
+        assert_true(b->conv->cost(device, &d) > 0);
+        must(b->conv->plan(device, &d, &plan));
+        assert_string_equal(b->conv->way_name(plan), name[d.way - 1]);
+        b->conv->destroy(&plan);
+    }
+    d.boundary = HS_BOUNDARY_PERIODIC;
+    assert_int_equal(b->conv->ways(device, &d), 5);
+    hs_device_close(&device);
+}
+
+/* ---- a real GPU, asked for by an argument (tests/gpu.sh): the same, by its own cuDNN where it has one ------------------------- */
+
+static void real_library(void **state)
+{
+    (void)state;
+    unsetenv("HALFSPEC_CUDNN");
+    hs_conv_desc flipped = shapes[1];
+    flipped.boundary = HS_BOUNDARY_ZERO;
+    const hs_conv_desc *const each[] = {&shapes[0], &shapes[2], &flipped};
+    for (int i = 0; i < 3; i++) {
+        follows("cudnn", "exact", each[i], 0, 1e-5);
+        follows("cudnn", "tf32", each[i], 0, 1e-3);
+        follows("cudnn", "bf16", each[i], 0, 8e-3);
+    }
+}
+
+static int on_a_gpu(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain), cmocka_unit_test(tf32), cmocka_unit_test(bf16), cmocka_unit_test(not_a_number), cmocka_unit_test(real_library),
+    };
+    return cmocka_run_group_tests_name("convolution in space on a GPU", tests, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
     setenv("HALFSPEC_CUDNN", "none", 1); /* whatever this machine has */
+    if (argc > 1)
+        return on_a_gpu();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain),
         cmocka_unit_test(tf32),
         cmocka_unit_test(bf16),
         cmocka_unit_test(not_a_number),
         cmocka_unit_test(library),
+        cmocka_unit_test(numbered),
         cmocka_unit_test(no_library),
         cmocka_unit_test(library_fails),
     };

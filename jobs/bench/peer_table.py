@@ -61,9 +61,10 @@ def row_of(ours, theirs, label):
 def facts(directory, theirs):
     head = {r["name"]: r["value"] for r in lines(directory, "head")}
     one = theirs[0]
+    said = {key: ", ".join(dict.fromkeys(str(row[key]) for row in theirs)) for key in ("batch", "dtype")}
     return [
         f"{head['program']}; {head['device']}",
-        f"PyTorch {one['torch']}, {one['threads']} thread{'s' if one['threads'] > 1 else ''}; batch {one['batch']}, fp32",
+        f"PyTorch {one['torch']}, {one['threads']} thread{'s' if one['threads'] > 1 else ''}; batch {said['batch']}; {said['dtype']}",
         f"{processor()}, {os.cpu_count()} cores; Linux {platform.release()}",
     ]
 
@@ -85,6 +86,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--markdown", action="store_true")
     p.add_argument("--keep", metavar="LABEL")
+    p.add_argument("--by", default="sh jobs/bench/peer-cpu.sh", metavar="COMMAND")
     p.add_argument("directory")
     options = p.parse_args()
     theirs = lines(options.directory, "theirs")
@@ -93,9 +95,10 @@ def main():
         print(",".join(m for m, v in medians.items() if v > 0.9 * max(medians.values())))
         return
     ours = lines(options.directory, "ours")
-    rows = [row_of(ours, theirs, label) for label in dict.fromkeys(r["label"] for r in ours)]
+    compared = {r["label"] for r in theirs}
+    rows = [row_of(ours, theirs, label) for label in dict.fromkeys(r["label"] for r in ours) if label in compared]
     if options.markdown:
-        print("Whole training steps (forward, backward, Adam), images a second; made by `sh jobs/bench/peer-cpu.sh`.\n")
+        print(f"Whole training steps (forward, backward, Adam), images a second; made by `{options.by}`.\n")
         print("\n".join(f"- {fact}" for fact in facts(options.directory, theirs)) + "\n")
     else:
         print("\n".join(facts(options.directory, theirs)) + "\n")

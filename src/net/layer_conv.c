@@ -129,7 +129,7 @@ static double flop(const hs_node *node)
 
 /* ---- plan ------------------------------------------------------------------------------------------------------------------------ */
 
-static hs_conv_desc describe(const hs_net *net, const hs_node *node, hs_domain in, hs_domain out, hs_engine engine)
+static hs_conv_desc describe(const hs_net *net, const hs_node *node, hs_domain in, hs_domain out, hs_engine engine, int way)
 {
     const conv_args *a = node->args;
     bool band = a->embed == HS_EMBED_BAND;
@@ -141,26 +141,41 @@ static hs_conv_desc describe(const hs_net *net, const hs_node *node, hs_domain i
         .oh = node->out.h, .ow = node->out.w,
         .pad_h = (kh - 1) / 2, .pad_w = (kw - 1) / 2,
         .boundary = a->boundary, .flip = a->flip, .bias = a->bias, .need_dx = node->need_dx[0],
-        .relu = node->relu_out,
-        .in = in, .out = out, .engine = engine,
+        .relu = node->relu_out, .sealed_in = node->sealed_in, .sealed_out = node->sealed_out,
+        .in = in, .out = out, .engine = engine, .way = way,
     };
+}
+
+/* The backend's ways of one engine between two domains, or one entry if it tells of none. */
+static int list_ways(const hs_net *net, hs_conv_desc desc, hs_choice *list, int room)
+{
+    const hs_conv_ops *ops = net->backend->conv;
+    int count = 0;
+    if (!ops->supports(net->device, &desc))
+        return 0;
+    unsigned ways = ops->ways ? ops->ways(net->device, &desc) : 0;
+    for (desc.way = ways ? 1 : 0; count < room && (desc.way == 0 || ways >> (desc.way - 1)); desc.way++) {
+        if (desc.way && !(ways >> (desc.way - 1) & 1))
+            continue;
+        list[count++] = (hs_choice){.in = desc.in, .out = desc.out, .engine = desc.engine, .way = desc.way, .cost = ops->cost(net->device, &desc)};
+        if (!desc.way)
+            break;
+    }
+    return count;
 }
 
 static int choices(const hs_net *net, const hs_node *node, hs_choice *list)
 {
     const conv_args *a = node->args;
-    const hs_conv_ops *ops = net->backend->conv;
     int count = 0;
-    for (int way = 0; way < 8; way++) {
-        hs_engine engine = way & 4 ? HS_ENGINE_FFT : HS_ENGINE_DIRECT;
-        hs_domain in = way & 2 ? HS_SPECTRUM : HS_SPACE, out = way & 1 ? HS_SPECTRUM : HS_SPACE;
+    for (int edges = 0; edges < 8; edges++) {
+        hs_engine engine = edges & 4 ? HS_ENGINE_FFT : HS_ENGINE_DIRECT;
+        hs_domain in = edges & 2 ? HS_SPECTRUM : HS_SPACE, out = edges & 1 ? HS_SPECTRUM : HS_SPACE;
         if (a->engine != HS_ENGINE_AUTO && a->engine != engine)
             continue;
-        hs_conv_desc desc = describe(net, node, in, out, engine);
         if ((in == HS_SPECTRUM || out == HS_SPECTRUM) && (a->boundary != HS_BOUNDARY_PERIODIC || a->stride != 1))
             continue;
-        if (ops->supports(net->device, &desc))
-            list[count++] = (hs_choice){.in = in, .out = out, .engine = engine, .cost = ops->cost(net->device, &desc)};
+        count += list_ways(net, describe(net, node, in, out, engine, 0), list + count, HS_CHOICES - count);
     }
     return count;
 }
@@ -232,18 +247,19 @@ static void engine_text(const conv_state *st, hs_node *node)
 {
     int h = 0, w = 0;
     const bool fft = node->engine == HS_ENGINE_FFT;
+    const char *way = st->ops->way_name ? st->ops->way_name(st->plan) : "";
     if (fft && st->ops->grid)
         st->ops->grid(st->plan, &h, &w);
     if (h)
         snprintf(node->engine_text, sizeof node->engine_text, "fft %dx%d", h, w);
     else
-        snprintf(node->engine_text, sizeof node->engine_text, "%s", fft ? "fft" : "direct");
+        snprintf(node->engine_text, sizeof node->engine_text, "%s%s%s", fft ? "fft" : "direct", *way ? " " : "", way);
 }
 
 static hs_status plan(hs_net *net, hs_node *node)
 {
     conv_state *st = node->state;
-    hs_conv_desc desc = describe(net, node, node->from, node->to, node->engine);
+    hs_conv_desc desc = describe(net, node, node->from, node->to, node->engine, node->way);
     st->ops = net->backend->conv;
     HS_TRY(st->ops->plan(net->device, &desc, &st->plan));
     engine_text(st, node);
@@ -304,7 +320,7 @@ static hs_status backward(hs_net *net, hs_node *node, hs_stream *s, const hs_pas
 const hs_layer_kind hs_layer_conv = {
     .symbol = "C", .stem = "conv", .form = "C96k3",
     .args_bytes = sizeof(conv_args), .state_bytes = sizeof(conv_state),
-    .reads_x = true, .takes_relu_out = true,
+    .reads_x = true, .seals = true, .takes_relu_out = true,
     .parse = parse, .option = option, .shape = shape, .params = params, .flop = flop,
     .choices = choices, .flags = flags, .plan = plan, .fill = fill, .release = release,
     .forward = forward, .backward = backward,

@@ -19,6 +19,7 @@ typedef struct hs_layer_kind hs_layer_kind;
 typedef struct hs_choice {
     hs_domain in, out;
     hs_engine engine; /* AUTO where there is nothing to choose */
+    int way;          /* of the backend, within the engine; 0: its own choice */
     double cost;      /* seconds of forward + backward of a full batch by which it is chosen: estimated, or measured */
     double estimate;  /* what cost was before it was measured */
 } hs_choice;
@@ -32,6 +33,7 @@ struct hs_layer_kind {
     size_t args_bytes, state_bytes; /* arguments are plain numbers: they are copied */
     bool in_place;         /* forward may overwrite its first input, backward its output gradient */
     bool reads_x, reads_y; /* what backward looks at; plan may correct it in the node */
+    bool seals;            /* its backend op knows sealed edges */
     bool takes_relu_in, takes_relu_out; /* may rectify what it reads, what it writes, if the node says so (fuse.c) */
 
     /* Read what follows the symbol; one key=value of the braces; check against node->in and set node->out; declare parameters. */
@@ -75,9 +77,11 @@ struct hs_node {
     int step;                  /* position in net->step */
     hs_domain from, to;        /* domains of (first) input and output */
     hs_engine engine;
+    int way;
     char engine_text[24];
     bool reads_x, reads_y;
     bool relu_in, relu_out;    /* a rectifier that stood before or behind joined this layer */
+    bool sealed_in, sealed_out; /* nobody else looks at this edge: hs_backend.h */
     bool wanted;               /* the gradient of its output is needed */
     bool shares, grad_shares;  /* output lies over the first input; dx[0] over dy */
     bool need_dx[2];           /* gradient with respect to input i is wanted */

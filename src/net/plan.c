@@ -62,7 +62,10 @@ static void mark_needs(const hs_net *net, hs_node *const *list, int count)
 
 void hs_decision_text(const hs_node *node, const hs_choice *c, char *text, size_t capacity)
 {
-    snprintf(text, capacity, "%s=%s%s%s:%s>%s;", node->name, node->relu_in ? "relu+" : "", engine_names[c->engine],
+    char way[16] = "";
+    if (c->way)
+        snprintf(way, sizeof way, ".%d", c->way);
+    snprintf(text, capacity, "%s=%s%s%s%s:%s>%s;", node->name, node->relu_in ? "relu+" : "", engine_names[c->engine], way,
              node->relu_out ? "+relu" : "", domain_names[c->in], domain_names[c->out]);
 }
 
@@ -215,6 +218,7 @@ static void take_path(const hs_net *net, const stage *stages)
         node->from = b->choice.in;
         node->to = b->choice.out;
         node->engine = b->choice.engine;
+        node->way = b->choice.way;
         node->predicted = b->choice.estimate;
         node->measured = measures(net) && node->inputs == 1 ? b->choice.cost : 0;
         d = b->before;
@@ -290,11 +294,21 @@ static hs_status write_decisions(hs_net *net)
         const hs_node *node = net->layer[i];
         if (!node->kind->choices)
             continue;
-        hs_choice c = {.in = node->from, .out = node->to, .engine = node->engine};
+        hs_choice c = {.in = node->from, .out = node->to, .engine = node->engine, .way = node->way};
         hs_decision_text(node, &c, net->decisions + used, room - used);
         used += strlen(net->decisions + used);
     }
     return HS_OK;
+}
+
+/* Nobody but two layers that know how to keep it looks at a spectrum between them. */
+static void seal(const hs_net *net, hs_node *node)
+{
+    hs_node *before = node->inputs == 1 ? node->input[0] : NULL;
+    if (!before || !net->backend->conv->seals || !net->backend->conv->seals(net->device) || before->consumers != 1 ||
+        node->from != HS_SPECTRUM || !before->kind->seals || !node->kind->seals)
+        return;
+    before->sealed_out = node->sealed_in = true;
 }
 
 /* What every step needs to know before its layer plans. */
@@ -302,6 +316,7 @@ static void prepare_steps(hs_net *net)
 {
     for (int i = 0; i < net->steps; i++) {
         hs_node *node = net->step[i];
+        seal(net, node);
         node->count = hs_plan_count(node->out, node->to);
         node->reads_x = node->kind->reads_x;
         node->reads_y = node->kind->reads_y;

@@ -288,11 +288,13 @@ hs_status hs_wisdom_default_path(char *path, size_t capacity)
 void hs_wisdom_of_choice(const hs_net *net, const hs_node *node, const hs_choice *c, char *text, size_t capacity)
 {
     static const char *const domain[] = {"space", "spectrum"}, *const engine[] = {"-", "direct", "fft"};
-    char flags[96] = "";
+    char flags[96] = "", way[16] = "";
     if (node->kind->flags)
         node->kind->flags(node, flags, sizeof flags);
-    snprintf(text, capacity, "%s%s | %dx%dx%d > %dx%dx%d | %s %s>%s | n=%d dx=%d train=%d", node->notation, flags, node->in.h, node->in.w, node->in.c,
-             node->out.h, node->out.w, node->out.c, engine[c->engine], domain[c->in], domain[c->out], net->plan.capacity, node->need_dx[0],
+    if (c->way)
+        snprintf(way, sizeof way, ".%d", c->way);
+    snprintf(text, capacity, "%s%s | %dx%dx%d > %dx%dx%d | %s%s %s>%s | n=%d dx=%d train=%d", node->notation, flags, node->in.h, node->in.w, node->in.c,
+             node->out.h, node->out.w, node->out.c, engine[c->engine], way, domain[c->in], domain[c->out], net->plan.capacity, node->need_dx[0],
              net->plan.training);
 }
 

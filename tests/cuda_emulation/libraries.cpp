@@ -190,6 +190,12 @@ cublasStatus_t cublasGetVersion(cublasHandle_t, int *version)
     return CUBLAS_STATUS_SUCCESS;
 }
 
+cublasStatus_t cublasGetProperty(libraryPropertyType type, int *value)
+{
+    *value = type == MAJOR_VERSION ? CUBLAS_VERSION / 10000 : type == MINOR_VERSION ? CUBLAS_VERSION / 100 % 100 : CUBLAS_VERSION % 100;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
 const char *cublasGetStatusString(cublasStatus_t status)
 {
     return status == CUBLAS_STATUS_SUCCESS ? "CUBLAS_STATUS_SUCCESS" : "CUBLAS_STATUS (emulated)";

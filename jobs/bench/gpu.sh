@@ -1,0 +1,166 @@
+#!/bin/sh
+# gpu.sh - halfspec's training step against PyTorch's on one GPU, alternating in one run, and each layer against what the device can do:
+#
+#     sh jobs/bench/gpu.sh [-n NETS] [-b BATCHES] [-p PRECISIONS] [-r ROUNDS] [-s SECONDS] [-t BUDGET] [-d DEVICE] [-o FILE.md]
+#
+#   -n   networks as NAME-SIDE or NAME-SIDE-periodic, comma-separated
+#        (paper-sp-3-periodic,deep-3,generic-3,deep-5,paper-sp-5-periodic,paper-sp-3,generic-5,paper-sp-5)
+#   -b   batches                                                        (512,128,1024)
+#   -p   precisions of both sides                                       (bf16,tf32)
+#   -r   rounds: each measures halfspec, then PyTorch                   (3)
+#   -s   seconds for a measurement, behind its warm-up                  (1)
+#   -t   seconds for all: what no longer fits is left out and said so   (3600)
+#   -d   device of both sides                                           (cuda)
+#   -o   write the tables there too, as Markdown, with what they were measured on
+#
+# A step is forward, backward and Adam; no data is loaded on either side. PyTorch runs by pixels in memory, as a CUDA graph of its eager kernels and
+# compiled with max-autotune (spectral pooling as products with a matrix; its FFT as a graph too) in the first round, in the later ones in the modes
+# within a tenth of the best; the ratio is to the best median. Layers are timed at the first batch only. Correctness is for tests/gpu.sh, which calls
+# this in the same run. HALFSPEC=PROGRAM (default ./halfspec, else the one in PATH), PYTHON=one that imports torch: without one only our side is timed.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+give_up() { printf '%s: %s\n' "$0" "$*" >&2; exit 2; }
+
+nets=paper-sp-3-periodic,deep-3,generic-3,deep-5,paper-sp-5-periodic,paper-sp-3,generic-5,paper-sp-5
+batches=512,128,1024 precisions=bf16,tf32 rounds=3 seconds=1 budget=3600 device=cuda out=
+while getopts n:b:p:r:s:t:d:o: option; do
+    case $option in
+    n) nets=$OPTARG ;;
+    b) batches=$OPTARG ;;
+    p) precisions=$OPTARG ;;
+    r) rounds=$OPTARG ;;
+    s) seconds=$OPTARG ;;
+    t) budget=$OPTARG ;;
+    d) device=$OPTARG ;;
+    o) out=$OPTARG ;;
+    *) sed -n '2,/^set/{/^#/p;}' "$0" >&2; exit 2 ;;
+    esac
+done
+program=${HALFSPEC:-./halfspec}
+[ -x "$program" ] || program=$(command -v halfspec) || give_up "no program; build it first, or say HALFSPEC=PROGRAM"
+python=
+for one in "${PYTHON:-/usr/bin/python3}" python3; do
+    if "$one" -c "import torch, sys; sys.exit('$device' != 'cpu' and not torch.cuda.is_available())" 2> /dev/null; then
+        python=$one
+        break
+    fi
+done
+[ -n "$python" ] || printf '%s: NO PEER: no Python here imports a torch that sees device %s; only halfspec is timed\n' "$0" "$device" >&2
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+began=$(date +%s)
+: > "$scratch/ours"
+: > "$scratch/theirs"
+: > "$scratch/left"
+: > "$scratch/failed"
+elapsed() { echo $(($(date +%s) - began)); }
+
+# bench FILE PART: what halfspec prints goes to FILE. Uses net, side, boundary, batch, precision.
+bench() {
+    "$program" bench "net=$net k=$side" "$2" device="$device" precision="$precision" batch="$batch" boundary="$boundary" --seconds "$seconds" \
+        --no-errors --json "$scratch/json" > "$1" 2>&1
+}
+
+# ours: a line of $scratch/ours
+ours() {
+    bench "$scratch/out" step || return 1
+    sed -n "s/^{\"part\":\"step\",\"name\":\"step\",/{\"label\":\"$label\",/p" "$scratch/json" >> "$scratch/ours"
+    grep '"part":"head"' "$scratch/json" > "$scratch/head"
+}
+
+# theirs ROUND: a line of $scratch/theirs for each mode
+theirs() {
+    [ -n "$python" ] || return 0
+    how=graph,compile
+    [ "$device" != cpu ] || how=eager
+    pools=- keep=
+    [ "$net" != paper-sp ] || pools=matrix,fft
+    if [ "$1" = 1 ]; then
+        for pool in $(echo "$pools" | tr ',' ' '); do
+            for one in $(echo "$how" | tr ',' ' '); do
+                [ "$pool/$one" = fft/compile ] || keep=$keep,nhwc/$pool/$one
+            done
+        done
+        keep=${keep#,}
+    else
+        keep=$("$python" "$here/peer_table.py" --keep "$label" "$scratch")
+    fi
+    "$python" "$here/torch_nets.py" "$net" "$side" --batch "$batch" --device "$device" --dtype "$precision" --boundary "$boundary" --seconds "$seconds" \
+        --modes "$keep" > "$scratch/out" 2> "$scratch/err" || return 1
+    sed "s/^{/{\"label\":\"$label\",/" "$scratch/out" >> "$scratch/theirs"
+}
+
+# one configuration: alternating rounds
+compare() {
+    round=1
+    while [ "$round" -le "$rounds" ]; do
+        ours || { sed 's/^/# /' "$scratch/out" >&2; echo "$label: halfspec failed" | tee -a "$scratch/failed" >&2; return 0; }
+        theirs "$round" || { tail -n 3 "$scratch/err" >&2; echo "$label: PyTorch failed" | tee -a "$scratch/failed" >&2; return 0; }
+        round=$((round + 1))
+    done
+}
+
+layers() {
+    if bench "$scratch/out" layers; then
+        printf '\n%s\n' "$label"
+        sed -n '/^layers/,$p' "$scratch/out"
+    fi >> "$scratch/layers"
+}
+
+longest=0 first=${batches%%,*}
+for batch in $(echo "$batches" | tr ',' ' '); do
+    for precision in $(echo "$precisions" | tr ',' ' '); do
+        for each in $(echo "$nets" | tr ',' ' '); do
+            boundary=zero net=${each%-periodic}
+            [ "$net" = "$each" ] || boundary=periodic
+            side=${net##*-} net=${net%-*} label="$each $batch $precision"
+            case $net-$side in
+            deep-[1-9]* | generic-[1-9]* | paper-sp-[1-9]*) ;;
+            *) give_up "-n $each: a network is deep-3, generic-5, paper-sp-3-periodic or the like" ;;
+            esac
+            start=$(elapsed)
+            if [ $((start + longest)) -gt "$budget" ]; then
+                echo "$label" >> "$scratch/left"
+                continue
+            fi
+            printf '%s s: %s\n' "$start" "$label" >&2
+            compare
+            [ "$batch" != "$first" ] || layers
+            took=$(($(elapsed) - start))
+            [ "$took" -le "$longest" ] || longest=$took
+        done
+    done
+done
+
+# tables FLAGS
+tables() {
+    if [ -s "$scratch/theirs" ]; then
+        # shellcheck disable=SC2086  # a word, or nothing
+        "$python" "$here/peer_table.py" $1 --by "sh jobs/bench/gpu.sh" "$scratch"
+    else
+        sed -n 's/^{"label":"\([^"]*\)".*"img_per_s":\([0-9.e+]*\).*/\1: \2 img\/s/p' "$scratch/ours"
+    fi
+    [ ! -s "$scratch/failed" ] || sed 's/^/FAILED: /' "$scratch/failed"
+    [ ! -s "$scratch/left" ] || printf '\nLeft out, %s s were over: %s\n' "$budget" "$(paste -s -d ';' "$scratch/left")"
+}
+tables ""
+if [ -s "$scratch/layers" ]; then
+    cat "$scratch/layers"
+fi
+if [ -n "$out" ]; then
+    mkdir -p "$(dirname "$out")"
+    {
+        tables --markdown
+        if command -v nvidia-smi > /dev/null; then
+            printf '\n```\n'
+            nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw --format=csv
+            printf '```\n'
+        fi
+        printf '\nLayers, per cent of what the measured peaks allow:\n\n```'
+        [ ! -s "$scratch/layers" ] || cat "$scratch/layers"
+        printf '```\n'
+    } > "$out"
+fi
+[ ! -s "$scratch/failed" ]
