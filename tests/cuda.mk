@@ -2,7 +2,7 @@
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
 	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
 	tests/cuda_emulation/kernels.cpp
-cuda_tests = t_cuda_ops t_cuda_precision t_cuda_planted t_cuda_conv t_cuda_device t_cuda_data t_cuda_optim t_cuda_train
+cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_conv t_cuda_device t_cuda_data t_cuda_optim t_cuda_train
 if HS_CXX
 check_LTLIBRARIES += libcudaemulated.la
 libcudaemulated_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
@@ -32,6 +32,9 @@ t_cuda_ops_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 t_cuda_precision_SOURCES = tests/t_cuda_precision.c src/backends.c $(op_cases)
 t_cuda_precision_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_precision_LDADD = $(cuda_emulated_ldadd)
+t_cuda_plan_SOURCES = tests/t_cuda_plan.c tests/net_fixture.h src/backends.c
+t_cuda_plan_CPPFLAGS = $(cuda_emulated_flags)
+t_cuda_plan_LDADD = $(cuda_emulated_ldadd)
 t_cuda_conv_SOURCES = tests/t_cuda_conv.c src/backends.c
 t_cuda_conv_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_conv_LDADD = $(cuda_emulated_ldadd)
