@@ -8,7 +8,7 @@
  * On small grids bias and rectifier cost no pass: they are part of the transform, or, between two spectra, of a chain that visits
  * space and comes back. The gradient of the bias is a sum over pixels and samples, of which the transform has done the first:
  * bin 0 of dY, times the square root of the grid. Spectra inside the layer and filters are bf16 if the precision is; sums and
- * whatever other layers see are fp32. */
+ * whatever other layers see are fp32; at a sealed edge nobody sees it. */
 #include "hs_cuda.h"
 
 #include <math.h>
@@ -42,11 +42,6 @@ bool hs_cuda_fft_supports(const hs_device *device, const hs_conv_desc *d)
     return !d->relu || d->out == HS_SPACE || choose_grid(device, d, &h, &w);
 }
 
-static bool is_half(const hs_device *device, bool small)
-{
-    return small && hs_cuda_device_of(device)->math == HS_CUDA_BF16;
-}
-
 static double edges_seconds(const hs_device *device, const hs_conv_desc *d, const hs_cuda_edge *grid)
 {
     hs_cuda_edge edge = *grid;
@@ -68,8 +63,8 @@ double hs_cuda_fft_seconds(const hs_device *device, const hs_conv_desc *d)
 {
     const hs_cuda_device *own = hs_cuda_device_of(device);
     hs_cuda_edge grid = {.capacity = d->capacity, .h = d->h, .w = d->w};
-    const bool small = choose_grid(device, d, &grid.grid_h, &grid.grid_w);
-    grid.half = is_half(device, small);
+    (void)choose_grid(device, d, &grid.grid_h, &grid.grid_w);
+    grid.half = hs_cuda_plane_half(device, grid.grid_h, grid.grid_w);
     const double bins = hs_bins_count(grid.grid_h, grid.grid_w), n = d->capacity, pairs = (double)d->ci * d->co,
                  passes = d->need_dx ? 3 : 2, number = grid.half ? 0.5 : 1;
     const double products =
@@ -120,10 +115,8 @@ static hs_status put_visit(const hs_conv *conv, hs_plane_kind what, hs_cuda_plan
     hs_cuda_chain_multiply(&chain, HS_AXIS_INVERSE, d->h, d->w, d->h, d->w);
     hs_cuda_chain_add(&chain, what, 0);
     hs_cuda_chain_multiply(&chain, HS_AXIS_FORWARD, d->h, d->w, d->h, d->w);
-    if (what == HS_PLANE_RELU)
-        chain.p.in_half = conv->fft.half;
-    else
-        chain.p.out_half = conv->fft.half;
+    chain.p.in_half = what == HS_PLANE_RELU ? conv->fft.half : conv->fft.half_out;
+    chain.p.out_half = what == HS_PLANE_RELU ? conv->fft.half_out : conv->fft.half;
     return hs_cuda_chain_end(&chain, HS_SPECTRUM, d->h, d->w, hs_cuda_chain_words(&chain, d->h, d->w), plane);
 }
 
@@ -132,7 +125,9 @@ hs_status hs_cuda_fft_plan(hs_conv *conv)
     const hs_conv_desc *d = &conv->d;
     hs_cuda_fft *f = &conv->fft;
     f->small = choose_grid(conv->device, d, &f->grid_h, &f->grid_w);
-    f->half = is_half(conv->device, f->small);
+    f->half = hs_cuda_plane_half(conv->device, f->grid_h, f->grid_w);
+    f->half_in = f->half && d->sealed_in;
+    f->half_out = f->half && d->sealed_out;
     f->bins = hs_bins_count(f->grid_h, f->grid_w);
     HS_TRY(put_phases(conv));
     hs_cuda_edge edge = {.capacity = d->capacity, .h = d->h, .w = d->w, .grid_h = f->grid_h, .grid_w = f->grid_w, .c = d->ci, .half = f->half};
@@ -167,6 +162,18 @@ static bool relu_behind(const hs_conv *conv)
     return conv->d.relu && !conv->fft.small;
 }
 
+/* Products can read x as it comes. */
+bool hs_cuda_fft_reads_x(const hs_conv *conv)
+{
+    return !conv->fft.in && conv->fft.half == conv->fft.half_in;
+}
+
+/* Products can read dy as it comes. */
+static bool reads_dy(const hs_conv *conv)
+{
+    return !conv->fft.out && !conv->d.relu && conv->fft.half == conv->fft.half_out;
+}
+
 static size_t spectrum_count(const hs_conv *conv, int c)
 {
     return (size_t)conv->fft.bins * conv->d.capacity * 2 * c;
@@ -198,7 +205,7 @@ static size_t lay_out_kept(const hs_conv *conv, char *saved, kept *k)
 {
     const hs_cuda_fft *f = &conv->fft;
     char *at = saved;
-    k->x = take(&at, f->in || f->half ? spectrum_count(conv, conv->d.ci) * number(conv) : 0);
+    k->x = take(&at, !hs_cuda_fft_reads_x(conv) ? spectrum_count(conv, conv->d.ci) * number(conv) : 0);
     k->filters = take(&at, conv->d.need_dx ? filter_count(conv) * number(conv) : 0);
     k->bits = take(&at, relu_behind(conv) ? hs_cuda_conv_mask(conv)
                         : f->out          ? hs_cuda_transform_bits(f->out)
@@ -225,7 +232,7 @@ static size_t lay_out(const hs_conv *conv, char *scratch, work *w)
     w->filters = take(&at, filter_count(conv) * sizeof(float));
     w->partial = take(&at, slices > 1 ? (size_t)slices * conv->taps * d->ci * d->co * sizeof(float) : 0);
     w->x = take(&at, f->in && d->need_dx ? spectrum_count(conv, d->ci) * number(conv) : 0);
-    w->y = take(&at, f->out || d->relu || f->half ? spectrum_count(conv, d->co) * number(conv) : 0);
+    w->y = take(&at, !reads_dy(conv) ? spectrum_count(conv, d->co) * number(conv) : 0);
     w->masked = take(&at, relu_behind(conv) ? (size_t)d->capacity * d->oh * d->ow * d->co * sizeof(float) : 0);
     w->first = take(&at, f->half ? (size_t)d->capacity * 2 * d->co * sizeof(float) : 0);
     w->transform = take(&at, in > out ? in : out);
@@ -242,11 +249,6 @@ size_t hs_cuda_fft_saved(const hs_conv *conv)
 {
     kept k;
     return lay_out_kept(conv, NULL, &k);
-}
-
-bool hs_cuda_fft_reads_x(const hs_conv *conv)
-{
-    return !conv->fft.in && !conv->fft.half;
 }
 
 /* ---- products ----------------------------------------------------------------------------------------------------------- */
@@ -329,7 +331,7 @@ static hs_status spectrum_of_x(hs_stream *s, const hs_conv *conv, int n, const f
     *spectrum = hs_cuda_fft_reads_x(conv) ? (const void *)x : k->x;
     if (f->in)
         return hs_cuda_transform_forward(s, f->in, n, x, NULL, k->x, w->transform);
-    if (!f->half)
+    if (hs_cuda_fft_reads_x(conv))
         return HS_OK;
     return hs_cuda_check(hs_cuda_to_half(hs_cuda_raw(s), (size_t)f->bins * n * 2 * conv->d.ci, x, k->x), "convolution");
 }
@@ -347,7 +349,9 @@ static hs_status finish(hs_stream *s, const hs_conv *conv, int n, const float *b
         return hs_cuda_plane_call(s, &f->rectify, n, w->y, bias, k->bits, NULL, y);
     if (!bias)
         return HS_OK;
-    return hs_cuda_check(hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n, d->co, 2 * d->co, root_of_grid(conv), bias, y), "convolution");
+    return hs_cuda_check(f->half_out ? hs_cuda_bias_add_half(hs_cuda_raw(s), n, d->co, root_of_grid(conv), bias, y)
+                                     : hs_cuda_bias_add(hs_cuda_raw(s), (size_t)n, d->co, 2 * d->co, root_of_grid(conv), bias, y),
+                         "convolution");
 }
 
 hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
@@ -364,7 +368,7 @@ hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const fl
     void *filters = d->need_dx ? k.filters : w.filters;
     HS_TRY(spectrum_of_x(s, conv, n, x, &k, &w, &spectrum));
     HS_TRY(put_filters(s, conv, taps, filters));
-    HS_TRY(at_every_bin(s, conv, n, false, spectrum, filters, f->half && inside, inside ? w.y : (void *)y));
+    HS_TRY(at_every_bin(s, conv, n, false, spectrum, filters, inside ? f->half : f->half_out, inside ? w.y : (void *)y));
     return finish(s, conv, n, d->bias ? bias : NULL, &k, &w, y);
 }
 
@@ -376,14 +380,14 @@ static hs_status spectrum_of_dy(hs_stream *s, const hs_conv *conv, int n, const 
 {
     const hs_conv_desc *d = &conv->d;
     const hs_cuda_fft *f = &conv->fft;
-    *spectrum = f->out || d->relu || f->half ? w->y : (const void *)dy;
+    *spectrum = reads_dy(conv) ? (const void *)dy : w->y;
     if (relu_behind(conv))
         HS_TRY(hs_cuda_conv_begin(s, conv, n, k->bits, w->masked, &dy, NULL));
     if (f->out)
         return hs_cuda_transform_forward(s, f->out, n, dy, k->bits, w->y, w->transform);
     if (d->relu)
         return hs_cuda_plane_call(s, &f->mask, n, dy, NULL, k->bits, NULL, w->y);
-    if (!f->half)
+    if (reads_dy(conv))
         return HS_OK;
     return hs_cuda_check(hs_cuda_to_half(hs_cuda_raw(s), (size_t)f->bins * n * 2 * d->co, dy, w->y), "convolution");
 }
@@ -415,6 +419,6 @@ hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const f
     HS_TRY(taps_gradient(s, conv, n, hs_cuda_fft_reads_x(conv) ? (const void *)x : k.x, gradient, &w, dtaps));
     if (!dx)
         return HS_OK;
-    HS_TRY(at_every_bin(s, conv, n, true, gradient, k.filters, f->half && f->in, f->in ? w.x : (void *)dx));
+    HS_TRY(at_every_bin(s, conv, n, true, gradient, k.filters, f->in ? f->half : f->half_in, f->in ? w.x : (void *)dx));
     return f->in ? hs_cuda_transform_inverse(s, f->in, n, w.x, NULL, NULL, dx, w.transform) : HS_OK;
 }

@@ -127,7 +127,8 @@ int hs_cuda_good_side(int n);
 typedef struct hs_cuda_fft {
     int grid_h, grid_w, bins;
     bool small;                      /* transforms are chains of plane.h */
-    bool half;                       /* spectra inside the layer, and filters, are stored as bf16 */
+    bool half;                       /* spectra inside the layer, and filters, are stored as bf16; */
+    bool half_in, half_out;          /* so are those of sealed edges */
     hs_transform *in, *out;          /* of edges in space */
     hs_cuda_plane rectify, mask;     /* of y and dy in the spectrum, with a rectifier */
     float *phases;                   /* [bins][taps][re, im]: the map from taps to filter spectra */

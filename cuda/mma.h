@@ -33,10 +33,10 @@ static __device__ __forceinline__ uint32_t hs_to_bf16(float low, float high)
     return bits;
 }
 
-/* D += A B, [16][8] += [16][8] [8][8]. */
+/* D += A B, [16][8] += [16][8] [8][8]. Volatile: all lanes take part, even where some do not use what comes out. */
 static __device__ __forceinline__ void hs_mma_tf32(float *d, const uint32_t *a, const uint32_t *b)
 {
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
@@ -44,7 +44,7 @@ static __device__ __forceinline__ void hs_mma_tf32(float *d, const uint32_t *a, 
 /* D += A B, [16][8] += [16][16] [16][8]. */
 static __device__ __forceinline__ void hs_mma_bf16(float *d, const uint32_t *a, const uint32_t *b)
 {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }

@@ -33,6 +33,11 @@ bool hs_cuda_plane_fits(const hs_device *device, int h, int w)
     return !is_exact(device) && h <= HS_PLANE_SIDE && w <= HS_PLANE_SIDE && shared_bytes(h, w, 1) <= hs_cuda_device_of(device)->shared;
 }
 
+bool hs_cuda_plane_half(const hs_device *device, int h, int w)
+{
+    return hs_cuda_device_of(device)->math == HS_CUDA_BF16 && hs_cuda_plane_fits(device, h, w);
+}
+
 static int choose_tiles(const hs_device *device, int h, int w, int c)
 {
     const size_t most = hs_cuda_device_of(device)->shared, room = most < ROOMY ? most : ROOMY;

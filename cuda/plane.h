@@ -67,6 +67,8 @@ cudaError_t hs_cuda_plane_run(cudaStream_t s, const hs_plane *p, int n, const vo
 
 /* Maps up to this size on this device, and not in exact precision. */
 bool hs_cuda_plane_fits(const hs_device *device, int h, int w);
+/* Spectra that only we see, inside a convolution and at sealed edges, are stored as bf16 in that precision. */
+bool hs_cuda_plane_half(const hs_device *device, int h, int w);
 
 /* A chain of operations with its tables on the device. */
 typedef struct hs_cuda_plane {

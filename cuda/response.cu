@@ -94,6 +94,14 @@ static __global__ void response_total(size_t count, int slices, const float *par
     }
 }
 
+static __global__ void bias_add_half(size_t count, int co, float factor, const float *bias, hs_half *y)
+{
+    HS_EACH (i, count) {
+        hs_half *at = y + i / co * 2 * co + i % co;
+        hs_half_put(hs_half_get(*at) + factor * bias[i % co], at);
+    }
+}
+
 static __global__ void to_half(size_t count, const float *x, hs_half *y)
 {
     HS_EACH (i, count)
@@ -146,6 +154,13 @@ cudaError_t hs_cuda_response_gradient(cudaStream_t s, int bins, int taps, int ci
     if (error != cudaSuccess || slices == 1)
         return error;
     return HS_LAUNCH(response_total, hs_blocks(count), HS_BLOCK, 0, s, count, slices, partial, gradient);
+}
+
+cudaError_t hs_cuda_bias_add_half(cudaStream_t s, int n, int co, float factor, const float *bias, void *y)
+{
+    const size_t count = (size_t)n * co;
+    return count ? HS_LAUNCH(bias_add_half, hs_blocks(count), HS_BLOCK, 0, s, count, co, factor, bias, static_cast<hs_half *>(y))
+                 : cudaSuccess;
 }
 
 cudaError_t hs_cuda_to_half(cudaStream_t s, size_t count, const float *x, void *y)

@@ -12,11 +12,13 @@
 #include <math.h>
 
 #include "hs_base.h"
+#include "hs_spectrum.h"
 #include "plane.h"
 
 struct hs_spool {
     hs_spool_desc d;
     bool small;
+    bool half_in, half_out; /* sealed edges as bf16: plane.h */
     hs_cuda_plane forward, backward, lowpass;
     hs_cuda_general *general;
 };
@@ -72,6 +74,8 @@ static hs_status forward_chain(const hs_device *device, hs_spool *p)
         hs_cuda_chain_add(&chain, HS_PLANE_RELU, words_in(d, &chain));
     if (d->relu_out && d->out == HS_SPECTRUM)
         hs_cuda_chain_multiply(&chain, HS_AXIS_FORWARD, d->oh, d->ow, d->oh, d->ow);
+    chain.p.in_half = p->half_in;
+    chain.p.out_half = p->half_out;
     return hs_cuda_chain_end(&chain, d->out, d->oh, d->ow, words_of(d, &chain), &p->forward);
 }
 
@@ -102,6 +106,8 @@ static hs_status backward_chain(const hs_device *device, hs_spool *p)
         hs_cuda_chain_add(&chain, HS_PLANE_MASK, 0);
     if (d->relu_in && d->in == HS_SPECTRUM)
         hs_cuda_chain_multiply(&chain, HS_AXIS_FORWARD, d->h, d->w, d->h, d->w);
+    chain.p.in_half = p->half_out;
+    chain.p.out_half = p->half_in;
     return hs_cuda_chain_end(&chain, d->in, d->h, d->w, words_of(d, &chain), &p->backward);
 }
 
@@ -167,6 +173,8 @@ hs_status hs_cuda_spool_plan(hs_device *device, const hs_spool_desc *desc, hs_sp
     HS_TRY(hs_calloc(1, sizeof *p, "spectral pooling", &p));
     p->d = *desc;
     p->small = hs_cuda_plane_fits(device, desc->h, desc->w);
+    p->half_in = desc->sealed_in && hs_cuda_plane_half(device, desc->h, desc->w);
+    p->half_out = desc->sealed_out && hs_cuda_plane_half(device, desc->oh, desc->ow);
     const hs_status st = fill_plan(device, p);
     if (st != HS_OK)
         hs_cuda_spool_destroy(&p);
@@ -193,23 +201,40 @@ size_t hs_cuda_spool_saved(const hs_spool *plan)
     return plan->small ? hs_cuda_plane_bits(&plan->forward, plan->d.capacity) : 0;
 }
 
+/* Numbers of N pooled maps. */
+static size_t pooled_count(const hs_spool *p, int n)
+{
+    return (size_t)hs_bins_count(p->d.oh, p->d.ow) * n * 2 * p->d.c;
+}
+
+/* A large map whose pooled spectrum is small enough to be sealed as bf16 goes through fp32 here. */
+static size_t wide_bytes(const hs_spool *p)
+{
+    return p->half_out ? hs_cuda_line(pooled_count(p, p->d.capacity) * sizeof(float)) : 0;
+}
+
 size_t hs_cuda_spool_scratch(const hs_spool *plan)
 {
-    return plan->small ? 0 : hs_cuda_general_scratch(plan->general);
+    return plan->small ? 0 : wide_bytes(plan) + hs_cuda_general_scratch(plan->general);
 }
 
 /* ---- the entries -------------------------------------------------------------------------------------------------------- */
 
 hs_status hs_cuda_spool_fwd(hs_stream *s, hs_spool *p, int n, const void *x, void *y, void *saved, void *scratch)
 {
-    return p->small ? hs_cuda_plane_call(s, &p->forward, n, x, NULL, saved, NULL, y)
-                    : hs_cuda_general_fwd(s, p->general, n, x, y, scratch);
+    if (p->small)
+        return hs_cuda_plane_call(s, &p->forward, n, x, NULL, saved, NULL, y);
+    HS_TRY(hs_cuda_general_fwd(s, p->general, n, x, p->half_out ? scratch : y, (char *)scratch + wide_bytes(p)));
+    return p->half_out ? hs_cuda_check(hs_cuda_to_half(hs_cuda_raw(s), pooled_count(p, n), scratch, y), "spectral pooling") : HS_OK;
 }
 
 hs_status hs_cuda_spool_bwd(hs_stream *s, hs_spool *p, int n, const void *dy, void *dx, const void *saved, void *scratch)
 {
-    return p->small ? hs_cuda_plane_call(s, &p->backward, n, dy, NULL, (void *)saved, NULL, dx)
-                    : hs_cuda_general_bwd(s, p->general, n, dy, dx, scratch);
+    if (p->small)
+        return hs_cuda_plane_call(s, &p->backward, n, dy, NULL, (void *)saved, NULL, dx);
+    if (p->half_out)
+        HS_TRY(hs_cuda_check(hs_cuda_from_half(hs_cuda_raw(s), pooled_count(p, n), dy, scratch), "spectral pooling"));
+    return hs_cuda_general_bwd(s, p->general, n, p->half_out ? scratch : dy, dx, (char *)scratch + wide_bytes(p));
 }
 
 hs_status hs_cuda_lowpass(hs_stream *s, hs_spool *p, int n, const void *x, const int32_t *keep, void *y, void *scratch)

@@ -131,6 +131,7 @@ typedef struct hs_conv_ops {
     size_t (*saved_bytes)(const hs_conv *plan);   /* kept from forward to backward of one batch; 0: backward reads x */
     size_t (*scratch_bytes)(const hs_conv *plan); /* free between calls, shared by all layers */
     bool (*backward_reads_x)(const hs_conv *plan);
+    bool (*seals)(const hs_device *device); /* stores sealed edges otherwise than others; NULL: no */
     void (*grid)(const hs_conv *plan, int *h, int *w); /* optional: sides on which an FFT engine transforms */
     hs_status (*forward)(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *bias, void *y, void *saved,
                          void *scratch);
@@ -153,6 +154,7 @@ typedef struct hs_spool_desc {
     hs_pool_norm norm;
     hs_domain in, out;
     bool relu_in, relu_out; /* rectify, in space, the map before pooling and the pooled map; masks in `saved` as in hs_conv_desc. Optional too */
+    bool sealed_in, sealed_out; /* as in hs_conv_desc; not with lowpass */
 } hs_spool_desc;
 typedef struct hs_spool hs_spool;
 typedef struct hs_pool_ops {

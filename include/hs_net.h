@@ -87,6 +87,7 @@ typedef struct hs_layer_row {
     const char *notation; /* "C32k3" */
     hs_shape in, out;     /* in: of its first input */
     hs_domain from, domain; /* of that input, of the output */
+    bool sealed_from, sealed; /* that only its neighbour can read */
     const char *engine;   /* "direct", "fft 33x33", "" */
     size_t params, activation_bytes;
     double gflop;         /* forward + backward of one sample, as the layer's definition counts (direct multiply-adds x 2) */

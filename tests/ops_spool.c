@@ -208,17 +208,17 @@ void ops_spool(op_suite *suite)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int flags = 0; flags < 8; flags++)
             add_pool(suite, (spool){2, {3, sizes[i][0], sizes[i][1], 3, sizes[i][2], sizes[i][3], flags & 4 ? HS_POOL_MEAN : HS_POOL_UNITARY,
-                                        flags & 1 ? HS_SPECTRUM : HS_SPACE, flags & 2 ? HS_SPECTRUM : HS_SPACE, false, false}, {0}});
+                                        flags & 1 ? HS_SPECTRUM : HS_SPACE, flags & 2 ? HS_SPECTRUM : HS_SPACE, false, false, false, false}, {0}});
     for (int i = 0; i < 16; i++) {
         int capacity = op_random(suite, 1, 4), h = op_random(suite, 1, 33), w = op_random(suite, 1, 33);
         add_pool(suite, (spool){op_random(suite, 0, capacity),
                                 {capacity, h, w, op_random(suite, 1, 40), op_random(suite, 1, h), op_random(suite, 1, w), HS_POOL_UNITARY,
-                                 i & 1 ? HS_SPECTRUM : HS_SPACE, i & 2 ? HS_SPECTRUM : HS_SPACE, false, false}, {0}});
+                                 i & 1 ? HS_SPECTRUM : HS_SPACE, i & 2 ? HS_SPECTRUM : HS_SPACE, false, false, false, false}, {0}});
     }
     rectified(suite);
     op_topic(suite, "frequency dropout");
     for (int i = 0; i < 24; i++)
         add_lowpass(suite, (spool){i ? op_random(suite, 1, 4) : 0,
                                    {4, op_random(suite, 1, i < 12 ? 8 : 32), op_random(suite, 1, i < 12 ? 8 : 32), op_random(suite, 1, 20), 0, 0,
-                                    HS_POOL_UNITARY, i & 1 ? HS_SPECTRUM : HS_SPACE, HS_SPACE, false, false}, {0}});
+                                    HS_POOL_UNITARY, i & 1 ? HS_SPECTRUM : HS_SPACE, HS_SPACE, false, false, false, false}, {0}});
 }

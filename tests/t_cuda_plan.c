@@ -1,6 +1,8 @@
 /* t_cuda_plan.c - what the planner makes of the costs that the cuda backend states: a periodic network of the paper's stays in the spectrum
  * from its second convolution on, rectifiers and all, whatever the precision; on emulated devices, which have no memory for the batch that is asked for, so that
- * planning ends where the decisions have been made. */
+ * planning ends where the decisions have been made. And what runs there: spectra that only convolutions and pooling see are bf16. */
+#include <math.h>
+
 #include "net_fixture.h"
 
 extern const hs_backend hs_backend_cuda;
@@ -47,9 +49,96 @@ static void stays_in_the_spectrum(void **state)
     }
 }
 
+/* ---- sealed edges ------------------------------------------------------------------------------------------------------------- */
+
+static const char net[] = "C8k3 R SP8 R C12k3 C12k3 R SP5 R C6k1 R F4";
+
+typedef struct outcome {
+    double loss, *gradient;
+    size_t count;
+} outcome;
+
+/* Every edge between convolutions and pooling in the spectrum. */
+static void all_in_the_spectrum(const char *text, char *out, size_t capacity)
+{
+    size_t used = 0;
+    for (bool first = true; *text; first = false) {
+        const size_t name = strcspn(text, ":"), item = strcspn(text, ";") + 1;
+        used += (size_t)snprintf(out + used, capacity - used, "%.*s:%s>%s;", (int)name, text, first ? "space" : "spectrum",
+                                 text[item] ? "spectrum" : "space");
+        text += item;
+    }
+}
+
+static outcome pass_of(const char *precision)
+{
+    const hs_device_options options = {.threads = 1, .ordinal = -1, .local_size = 1, .precision = precision};
+    hs_net_options net_options;
+    char forced[2048];
+    fixture f;
+    outcome o;
+    hs_net_options_default(&net_options);
+    net_options.boundary = HS_BOUNDARY_PERIODIC;
+    net_options.engine = HS_ENGINE_FFT;
+    for (int round = 0; round < 2; round++) {
+        fixture_create(&f, &hs_backend_cuda, net, &net_options, (hs_shape){12, 12, 3}, 4, 3);
+        f.backend->device->stream_destroy(&f.stream);
+        f.backend->device->close(&f.device);
+        OK(f.backend->device->open(f.backend, &options, &f.device));
+        OK(f.backend->device->stream_create(f.device, &f.stream));
+        if (round == 1)
+            OK(hs_net_force_decisions(f.net, forced));
+        fixture_plan(&f);
+        if (round == 0) {
+            all_in_the_spectrum(hs_net_decisions(f.net), forced, sizeof forced);
+            fixture_destroy(&f);
+        }
+    }
+    assert_string_equal(hs_net_decisions(f.net), forced);
+    o.loss = fixture_loss(&f);
+    OK(hs_net_backward(f.net, f.stream, &f.pass));
+    o.count = hs_net_params_count(f.net);
+    OK(hs_calloc(o.count, sizeof *o.gradient, "gradients", &o.gradient));
+    fixture_read(&f, hs_net_gradients(f.net), o.count, o.gradient);
+    fixture_destroy(&f);
+    return o;
+}
+
+/* A layer that took bf16 for fp32, or the other way round, would compute nonsense. In between, the errors of bf16: spectra keep 8 bits,
+ * and rectifiers let some numbers near 0 through that fp32 stops. */
+static void keeps_sealed_edges(void **state)
+{
+    (void)state;
+    const outcome fine = pass_of("fp32"), half = pass_of("bf16");
+    double gap = 0, norm = 0;
+    for (size_t i = 0; i < fine.count; i++) {
+        gap += (half.gradient[i] - fine.gradient[i]) * (half.gradient[i] - fine.gradient[i]);
+        norm += fine.gradient[i] * fine.gradient[i];
+    }
+    printf("# bf16 against fp32: loss %.2e, gradient %.2e, relative\n", fabs(half.loss / fine.loss - 1), sqrt(gap / norm));
+    assert_true(fabs(half.loss / fine.loss - 1) < 1e-2);
+    assert_true(gap > 0 && sqrt(gap / norm) < 0.2);
+    hs_free(fine.gradient);
+    hs_free(half.gradient);
+}
+
+static int little_memory(void **state)
+{
+    (void)state;
+    return setenv("HS_EMULATE_MEMORY", "268435456", 1);
+}
+
+static int much_memory(void **state)
+{
+    (void)state;
+    return unsetenv("HS_EMULATE_MEMORY");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(stays_in_the_spectrum)};
-    setenv("HS_EMULATE_MEMORY", "268435456", 1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(stays_in_the_spectrum, little_memory, much_memory),
+        cmocka_unit_test(keeps_sealed_edges),
+    };
     return cmocka_run_group_tests_name("plans on emulated devices", tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ static hs_status keep_row(void *context, int row, bool backward, void *data)
     comparison *c = context;
     const hs_world *w = &c->b->trainer.world;
     const hs_layer_row *r = &c->b->layer[row].row;
-    if (!data)
+    if (!data || (backward ? r->sealed_from : r->sealed))
         return HS_OK;
     return fetch_edge(c, w->device, w->stream, backward ? r->in : r->out, backward ? r->from : r->domain, data,
                       backward ? &c->row[row].dx : &c->row[row].y);

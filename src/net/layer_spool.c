@@ -69,7 +69,8 @@ static hs_spool_desc describe(const hs_net *net, const hs_node *node, hs_domain 
 {
     const spool_args *a = node->args;
     return (hs_spool_desc){.capacity = net->plan.capacity, .h = node->in.h, .w = node->in.w, .c = node->in.c, .oh = node->out.h, .ow = node->out.w,
-                           .norm = a->norm, .in = in, .out = out, .relu_in = node->relu_in, .relu_out = node->relu_out};
+                           .norm = a->norm, .in = in, .out = out, .relu_in = node->relu_in, .relu_out = node->relu_out,
+                           .sealed_in = node->sealed_in, .sealed_out = node->sealed_out};
 }
 
 static int choices(const hs_net *net, const hs_node *node, hs_choice *list)
@@ -117,6 +118,6 @@ static hs_status backward(hs_net *net, hs_node *node, hs_stream *s, const hs_pas
 
 const hs_layer_kind hs_layer_spool = {
     .symbol = "SP", .stem = "pool", .form = "SP14", .args_bytes = sizeof(spool_args), .state_bytes = sizeof(spool_state),
-    .takes_relu_in = true, .takes_relu_out = true,
+    .seals = true, .takes_relu_in = true, .takes_relu_out = true,
     .parse = parse, .option = option, .shape = shape, .choices = choices, .plan = plan, .release = release, .forward = forward, .backward = backward,
 };

@@ -157,6 +157,8 @@ void hs_net_row(const hs_net *net, int i, hs_layer_row *row)
         .out = node->out,
         .from = node->from,
         .domain = node->to,
+        .sealed_from = node->sealed_in,
+        .sealed = node->sealed_out,
         .engine = node->engine_text,
         .params = params,
         .activation_bytes = bytes,
