@@ -66,7 +66,7 @@ static hs_comm *host_of(hs_comm *c)
     return ((any_comm *)c)->side.host;
 }
 
-static bool on_device(const void *memory)
+bool hs_cuda_is_device(const void *memory)
 {
     struct cudaPointerAttributes attributes;
     if (cudaPointerGetAttributes(&attributes, memory) != cudaSuccess)
@@ -97,7 +97,7 @@ static hs_status device_allreduce(hs_cuda_side *side, char *buffer, size_t count
 
 hs_status hs_cuda_host_allreduce(hs_comm *c, void *buffer, size_t count, hs_comm_type type, hs_reduce op)
 {
-    if (on_device(buffer))
+    if (hs_cuda_is_device(buffer))
         return device_allreduce(&((any_comm *)c)->side, buffer, count, type, op);
     return host_of(c)->ops->allreduce(host_of(c), buffer, count, type, op);
 }
@@ -162,20 +162,27 @@ static hs_status find_shared(const hs_cuda_device *d, hs_comm *host, bool *share
     return st;
 }
 
-hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, const char *wanted, hs_comm **comm)
+static hs_status staged(hs_stream *stream, hs_comm *host, const hs_comm_wish *wish, hs_comm **comm)
 {
-    const bool nccl = strcmp(wanted, "nccl") == 0;
+    if (wish->bf16)
+        return hs_fail(HS_EUSAGE, "comm.wire = bf16 is for NCCL: MPI has no sums of bf16");
+    return hs_agree(host, hs_cuda_comm_staged(stream, host, comm));
+}
+
+hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, const hs_comm_wish *wish, hs_comm **comm)
+{
+    const bool nccl = strcmp(wish->kind, "nccl") == 0;
     bool shared = false;
     char text[192] = "";
-    if (strcmp(wanted, "mpi-staged") == 0)
-        return hs_agree(host, hs_cuda_comm_staged(stream, host, comm));
+    if (strcmp(wish->kind, "mpi-staged") == 0)
+        return staged(stream, host, wish, comm);
 #ifdef HAVE_NCCL
     HS_TRY(find_shared(hs_cuda_device_of(device), host, &shared, text));
     if (shared && nccl)
         return hs_fail(HS_EUSAGE,
                        "comm = nccl: %s, which NCCL does not allow; start one rank for each GPU, or use comm = mpi-staged", text);
     if (!shared)
-        return hs_cuda_comm_nccl(stream, host, comm);
+        return hs_cuda_comm_nccl(stream, host, wish, comm);
     if (host->rank == 0)
         hs_warn(device->log, "%s: gradients go through host memory (mpi-staged); one rank for each GPU is much faster", text);
 #else
@@ -185,5 +192,5 @@ hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, cons
             HS_EUNSUPPORTED,
             "comm = nccl: this program was built without NCCL; configure with --with-nccl=DIR, or use comm = mpi-staged");
 #endif
-    return hs_agree(host, hs_cuda_comm_staged(stream, host, comm));
+    return staged(stream, host, wish, comm);
 }

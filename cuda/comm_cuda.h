@@ -21,6 +21,7 @@ void hs_cuda_side_close(hs_cuda_side *side);
 hs_status hs_cuda_side_follows(hs_cuda_side *side); /* what is queued on it next begins behind what the compute stream has now */
 hs_status hs_cuda_side_leads(hs_cuda_side *side);   /* and the compute stream goes on behind what it has now */
 
+bool hs_cuda_is_device(const void *memory);
 hs_status hs_cuda_host_allreduce(hs_comm *c, void *buffer, size_t count, hs_comm_type type, hs_reduce op);
 hs_status hs_cuda_host_broadcast(hs_comm *c, void *buffer, size_t bytes, int root);
 hs_status hs_cuda_host_gather(hs_comm *c, const void *mine, size_t bytes, void *all, int root);
@@ -30,9 +31,9 @@ void hs_cuda_host_abort(hs_comm *c, int code);
 
 /* COLLECTIVE over HOST, except that the staged one needs nobody else. */
 hs_status hs_cuda_comm_staged(hs_stream *stream, hs_comm *host, hs_comm **comm);
-hs_status hs_cuda_comm_nccl(hs_stream *stream, hs_comm *host, hs_comm **comm);
+hs_status hs_cuda_comm_nccl(hs_stream *stream, hs_comm *host, const hs_comm_wish *wish, hs_comm **comm);
 
 /* The backend's entry: chooses between them. */
-hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, const char *wanted, hs_comm **comm);
+hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, const hs_comm_wish *wish, hs_comm **comm);
 
 #endif

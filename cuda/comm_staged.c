@@ -29,7 +29,11 @@ static staged_comm *staged_of(hs_comm *c)
     return (staged_comm *)c;
 }
 
-/* Pinned memory for a slot: made by the first step, used by all. */
+static size_t number_bytes(hs_comm_type type)
+{
+    return type == HS_COMM_F32 ? 4 : 8;
+}
+
 static hs_status make_room(staged_slot *slot, size_t bytes)
 {
     if (!slot->copied)
@@ -45,12 +49,21 @@ static hs_status make_room(staged_slot *slot, size_t bytes)
     return HS_OK;
 }
 
+static hs_status staged_reserve(hs_comm *c, void *slab, size_t count, hs_comm_type type, size_t width)
+{
+    staged_comm *m = staged_of(c);
+    (void)slab;
+    for (size_t slot = 0, done = 0; done < count && slot < HS_COMM_BUCKETS; slot++, done += width)
+        HS_TRY(make_room(&m->slot[slot], (count - done < width ? count - done : width) * number_bytes(type)));
+    return HS_OK;
+}
+
 static hs_status staged_start(hs_comm *c, int slot, void *buffer, size_t count, hs_comm_type type)
 {
     staged_comm *m = staged_of(c);
     staged_slot *s = &m->slot[slot];
-    const size_t bytes = count * (type == HS_COMM_F32 ? 4 : 8);
-    HS_TRY(make_room(s, bytes));
+    const size_t bytes = count * number_bytes(type);
+    HS_TRY(make_room(s, bytes)); /* which reserve has made, unless nobody told it */
     s->device = buffer;
     s->bytes = bytes;
     s->count = count;
@@ -129,6 +142,7 @@ static const hs_comm_ops staged_ops = {
     .abort = hs_cuda_host_abort,
     .destroy = staged_destroy,
     .exchange = hs_cuda_host_exchange,
+    .reserve = staged_reserve,
 };
 
 hs_status hs_cuda_comm_staged(hs_stream *stream, hs_comm *host, hs_comm **comm)

@@ -243,4 +243,8 @@ const hs_device_ops hs_cuda_device_ops = {
     .stream_create = stream_create,
     .stream_destroy = stream_destroy,
     .stream_sync = stream_sync,
+    .record_begin = hs_cuda_record_begin,
+    .record_end = hs_cuda_record_end,
+    .record_repeat = hs_cuda_record_repeat,
+    .record_destroy = hs_cuda_record_destroy,
 };

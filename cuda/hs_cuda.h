@@ -32,10 +32,15 @@ typedef struct hs_cuda_stream {
     double *partial;       /* [HS_CUDA_PARTIALS] of sums in two passes */
     char *pinned[2];       /* host memory that the device reads: uploads take turns in both */
     cudaEvent_t passed[2]; /* the device has read it */
-    int turn;
+    int turn;              /* the one that is being filled, */
+    size_t used;           /* so far */
 } hs_cuda_stream;
 
 extern const hs_device_ops hs_cuda_device_ops;
+hs_status hs_cuda_record_begin(hs_stream *s); /* record.c */
+hs_status hs_cuda_record_end(hs_stream *s, hs_recording **recording);
+hs_status hs_cuda_record_repeat(hs_stream *s, hs_recording *recording);
+void hs_cuda_record_destroy(hs_recording **recording);
 extern const hs_memory_ops hs_cuda_memory_ops;
 extern const hs_gemm_ops hs_cuda_gemm_ops;
 extern const hs_transform_ops hs_cuda_transform_ops;

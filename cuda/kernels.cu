@@ -19,3 +19,4 @@
 #include "rectify.cu"
 #include "spool.cu"
 #include "sums.cu"
+#include "wire.cu"

@@ -79,6 +79,10 @@ cudaError_t hs_cuda_penalty(cudaStream_t s, double *partial, hs_penalty_kind kin
 /* sums.cu: *VALUE += sum of (x - y)^2; y NULL: of x^2. */
 cudaError_t hs_cuda_distance(cudaStream_t s, double *partial, size_t count, const float *x, const float *y, double *value);
 
+/* wire.cu */
+cudaError_t hs_cuda_to_bf16(cudaStream_t s, size_t count, const float *x, uint16_t *y);
+cudaError_t hs_cuda_from_bf16(cudaStream_t s, size_t count, const uint16_t *x, float *y);
+
 /* pool.cu */
 cudaError_t hs_cuda_max_fwd(cudaStream_t s, hs_window w, int n, const float *x, float *y, uint8_t *arg);
 cudaError_t hs_cuda_max_bwd(cudaStream_t s, hs_window w, int n, const float *dy, const uint8_t *arg, float *dx);

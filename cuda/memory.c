@@ -61,37 +61,45 @@ static void memory_free(hs_device *device, void *memory)
         (void)cudaFree(memory);
 }
 
-/* Two pinned buffers in turn: while the device reads one the host fills the other. All of HOST_FROM is in them or beyond when
- * this returns. */
+/* The other pinned buffer, when the device has read it. */
+static hs_status turn_over(hs_cuda_stream *s)
+{
+    HS_TRY(hs_cuda_check(cudaEventRecord(s->passed[s->turn], s->stream), "an upload"));
+    s->turn = !s->turn;
+    s->used = 0;
+    return hs_cuda_check(cudaEventSynchronize(s->passed[s->turn]), "waiting for an upload");
+}
+
+/* Two pinned buffers in turn, filled from their start: small uploads do not wait for each other, and while the device reads one
+ * buffer the host fills the other. All of HOST_FROM is in them or beyond when this returns. */
 static hs_status upload(hs_stream *stream, void *device_to, const void *host_from, size_t bytes)
 {
     hs_cuda_stream *s = hs_cuda_stream_of(stream);
     for (size_t done = 0; done < bytes;) {
-        const size_t piece = bytes - done < HS_CUDA_PINNED ? bytes - done : HS_CUDA_PINNED;
-        const int turn = s->turn;
-        s->turn = !turn;
-        HS_TRY(hs_cuda_check(cudaEventSynchronize(s->passed[turn]), "waiting for an upload"));
-        memcpy(s->pinned[turn], (const char *)host_from + done, piece);
-        HS_TRY(hs_cuda_check(cudaMemcpyAsync((char *)device_to + done, s->pinned[turn], piece, cudaMemcpyHostToDevice, s->stream),
-                             "an upload"));
-        HS_TRY(hs_cuda_check(cudaEventRecord(s->passed[turn], s->stream), "an upload"));
+        if (s->used >= HS_CUDA_PINNED)
+            HS_TRY(turn_over(s));
+        const size_t left = bytes - done, room = HS_CUDA_PINNED - s->used, piece = left < room ? left : room;
+        char *at = s->pinned[s->turn] + s->used;
+        memcpy(at, (const char *)host_from + done, piece);
+        HS_TRY(hs_cuda_check(cudaMemcpyAsync((char *)device_to + done, at, piece, cudaMemcpyHostToDevice, s->stream), "an upload"));
+        s->used += hs_cuda_line(piece);
         done += piece;
     }
     return HS_OK;
 }
 
+/* Behind all uploads, which share the buffers: when it is there, so are they. */
 static hs_status download(hs_stream *stream, void *host_to, const void *device_from, size_t bytes)
 {
     hs_cuda_stream *s = hs_cuda_stream_of(stream);
     for (size_t done = 0; done < bytes;) {
         const size_t piece = bytes - done < HS_CUDA_PINNED ? bytes - done : HS_CUDA_PINNED;
-        const int turn = s->turn;
-        s->turn = !turn;
-        HS_TRY(hs_cuda_check(
-            cudaMemcpyAsync(s->pinned[turn], (const char *)device_from + done, piece, cudaMemcpyDeviceToHost, s->stream),
-            "a download"));
+        char *at = s->pinned[s->turn];
+        HS_TRY(hs_cuda_check(cudaMemcpyAsync(at, (const char *)device_from + done, piece, cudaMemcpyDeviceToHost, s->stream),
+                             "a download"));
         HS_TRY(hs_cuda_check(cudaStreamSynchronize(s->stream), "waiting for a download"));
-        memcpy((char *)host_to + done, s->pinned[turn], piece);
+        memcpy((char *)host_to + done, at, piece);
+        s->used = 0;
         done += piece;
     }
     return bytes ? HS_OK : hs_cuda_check(cudaStreamSynchronize(s->stream), "waiting for the GPU");

@@ -23,7 +23,8 @@ extern "C" {
 #endif
 
 typedef struct hs_backend hs_backend;
-struct hs_comm; /* hs_comm.h */
+struct hs_comm;      /* hs_comm.h */
+struct hs_comm_wish;
 
 /* A place to compute: threads, library handles, plans. Backends extend it by embedding it first. */
 typedef struct hs_device {
@@ -355,8 +356,8 @@ struct hs_backend {
     const hs_optim_ops *optim;
     const hs_data_ops *data; /* optional (NULL: every batch is uploaded) */
     /* Optional (NULL: ranks sum host memory). COLLECTIVE: a communicator over HOST, which stays the caller's, whose start and wait sum memory of DEVICE
-     * behind what STREAM holds; allreduce takes device and host memory. WANTED: the key `comm`, "auto", "mpi-staged" or "nccl". */
-    hs_status (*comm)(hs_device *device, hs_stream *stream, struct hs_comm *host, const char *wanted, struct hs_comm **comm);
+     * behind what STREAM holds; allreduce takes device and host memory. */
+    hs_status (*comm)(hs_device *device, hs_stream *stream, struct hs_comm *host, const struct hs_comm_wish *wish, struct hs_comm **comm);
 };
 
 /* The list of backends built into this library, best first (cuda, cpu, ref); NULL ends it. src/backends.c is the one place that names them. */

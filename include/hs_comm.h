@@ -30,7 +30,18 @@ typedef struct hs_comm_ops {
     /* Optional (NULL: not offered). */
     hs_status (*split)(hs_comm *c, int color, hs_comm **part);
     hs_status (*exchange)(hs_comm *c, int peer, const void *send, void *receive, size_t bytes); /* both partners call it */
+    /* Before the first step: slot i will be started with numbers of SLAB [COUNT], i * WIDTH from its end, at most WIDTH of them. Makes what that takes. */
+    hs_status (*reserve)(hs_comm *c, void *slab, size_t count, hs_comm_type type, size_t width);
+    /* Of a communicator whose wait only orders work on a device: until the device is done, or something has failed or takes too long. */
+    hs_status (*settle)(hs_comm *c);
 } hs_comm_ops;
+/* What the keys ask of a communicator over device memory. */
+typedef struct hs_comm_wish {
+    const char *kind; /* "auto", "mpi-staged" or "nccl" */
+    bool bf16;        /* gradients travel as bf16 */
+    double timeout;   /* seconds, of its start and of sums */
+} hs_comm_wish;
+
 struct hs_comm {
     const hs_comm_ops *ops;
     int rank, size, local_rank, local_size; /* local: on this host */

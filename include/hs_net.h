@@ -161,6 +161,7 @@ typedef struct hs_loss_sums {
 } hs_loss_sums;
 hs_status hs_net_loss(hs_net *net, hs_stream *s, const hs_pass *pass, const int32_t *labels, hs_loss_sums *sums);
 hs_status hs_net_sums(hs_net *net, hs_stream *s, hs_loss_sums *sums);
+const double *hs_net_totals(const hs_net *net); /* [3] device memory: the same */
 /* Gradients of all parameters into the gradient slab (overwritten). After forward and loss of the same pass. */
 hs_status hs_net_backward(hs_net *net, hs_stream *s, const hs_pass *pass);
 /* Cut-offs that frequency dropout drew in the last training pass, for the log: of each FD layer the first sample's. Returns how many. */

@@ -42,8 +42,12 @@ hs_status hs_buckets_create(hs_comm *c, void *slab, size_t count, hs_real real, 
         b->width = least;
     b->buckets = count ? (int)((count + b->width - 1) / b->width) : 0;
     b->started = b->buckets; /* begin comes first */
-    *buckets = b;
-    return HS_OK;
+    hs_status st = c->ops->reserve ? c->ops->reserve(c, slab, count, b->type, b->width) : HS_OK;
+    if (st != HS_OK)
+        hs_free(b);
+    else
+        *buckets = b;
+    return st;
 }
 
 void hs_buckets_destroy(hs_buckets **buckets)

@@ -98,6 +98,11 @@ hs_status hs_net_loss(hs_net *net, hs_stream *s, const hs_pass *pass, const int3
     return sums ? hs_net_sums(net, s, sums) : HS_OK;
 }
 
+const double *hs_net_totals(const hs_net *net)
+{
+    return net->totals;
+}
+
 hs_status hs_net_sums(hs_net *net, hs_stream *s, hs_loss_sums *sums)
 {
     double totals[3];

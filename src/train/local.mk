@@ -7,6 +7,7 @@ libhalfspec_la_SOURCES += \
 	src/train/planning.c \
 	src/train/options.c \
 	src/train/intake.c \
+	src/train/replay.c \
 	src/train/step.c \
 	src/train/shards.c \
 	src/train/evaluate.c \

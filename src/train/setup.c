@@ -110,9 +110,12 @@ static hs_status make_device_comm(hs_world *w)
         return hs_fail(HS_EUSAGE, "comm = %s: reproducible sums are made by the host; use comm = auto", wanted);
     if (asked && !can)
         return hs_fail(HS_EUNSUPPORTED, "comm = %s is for device = cuda on all ranks (this one has %s); use comm = auto", wanted, backend->name);
+    if (w->config->comm_wire == 1 && w->comm->size > 1 && (!can || w->config->reproducible))
+        return hs_fail(HS_EUSAGE, "comm.wire = bf16 is for device = cuda with NCCL, and not for reproducible = yes");
     if (!can || w->config->reproducible || (!asked && (w->comm->size == 1 || strcmp(wanted, "auto") != 0)))
         return HS_OK;
-    HS_TRY(backend->comm(w->device, w->stream, w->comm, wanted, &w->device_comm));
+    const hs_comm_wish wish = {.kind = wanted, .bf16 = w->config->comm_wire == 1, .timeout = w->config->comm_timeout};
+    HS_TRY(backend->comm(w->device, w->stream, w->comm, &wish, &w->device_comm));
     w->comm = w->device_comm;
     return HS_OK;
 }

@@ -76,20 +76,24 @@ static bool alone(const hs_world *w)
     return strcmp(w->comm->ops->name, "self") == 0;
 }
 
+static hs_pass pass_of(const hs_trainer *t, const hs_step *s, const hs_net_hooks *hooks)
+{
+    return (hs_pass){.n = s->n,
+                     .first = s->first,
+                     .global = s->place.global,
+                     .seed = (uint64_t)t->world.config->seed,
+                     .step = t->state.step,
+                     .epoch = s->place.epoch,
+                     .rank = t->world.comm->rank,
+                     .training = true,
+                     .hooks = hooks};
+}
+
 /* What is queued on a device runs while the host fetches the next batch; the loss is asked for last. */
 static hs_status compute(hs_trainer *t, hs_step *s, const hs_net_hooks *hooks, const float *x, const int32_t *labels, hs_loss_sums *sums)
 {
     hs_world *w = &t->world;
     const bool own = t->gradients.own && !hs_comm_sees_device(w->comm) && !alone(w);
-    s->pass = (hs_pass){.n = s->n,
-                        .first = s->first,
-                        .global = s->place.global,
-                        .seed = (uint64_t)w->config->seed,
-                        .step = t->state.step,
-                        .epoch = s->place.epoch,
-                        .rank = w->comm->rank,
-                        .training = true,
-                        .hooks = hooks};
     double begin = hs_now();
     hs_watchdog_phase(&t->dog, "forward", t->state.step, 1);
     if (hooks->mark)
@@ -109,6 +113,7 @@ static hs_status compute(hs_trainer *t, hs_step *s, const hs_net_hooks *hooks, c
     HS_TRY(hs_buckets_finish(t->buckets));
     if (own)
         HS_TRY(hs_mirror_push(w, &t->gradients));
+    HS_TRY(w->comm->ops->settle ? w->comm->ops->settle(w->comm) : HS_OK);
     HS_TRY(hs_net_sums(w->net, w->stream, sums));
     t->times.forward += middle - begin;
     t->times.backward += end - middle;
@@ -189,18 +194,27 @@ hs_status hs_step_run(hs_trainer *t, hs_step *s)
     hs_loss_sums sums = {0};
     const float *x = NULL;
     const int32_t *labels = NULL;
-    hs_net_hooks hooks = {.context = t, .ready = alone(&t->world) ? NULL : on_ready, .sum = on_sum,
+    const bool solo = alone(&t->world);
+    hs_net_hooks hooks = {.context = t, .ready = solo ? NULL : on_ready, .sum = solo ? NULL : on_sum,
                           .mark = hs_layer_clock_due(t) ? hs_layer_clock_mark : NULL};
     hs_status mine;
+    bool replayed = false;
     place_step(t, s);
     if (t->shards) {
         HS_TRY(leave_alone(t, hs_shards_step(t, s, &mine, &sums)));
     } else {
         mine = fetch(t, s, &x, &labels);
-        HS_TRY(leave_alone(t, compute(t, s, &hooks, x, labels, &sums)));
+        s->pass = pass_of(t, s, &hooks);
+        if (mine == HS_OK && hs_replay_due(t, s))
+            HS_TRY(leave_alone(t, hs_replay_run(t, s, &sums, &replayed)));
+        if (!replayed)
+            HS_TRY(leave_alone(t, compute(t, s, &hooks, x, labels, &sums)));
     }
     HS_TRY(decide(t, s, mine, &sums));
-    HS_TRY(update(t, s));
+    if (!replayed)
+        HS_TRY(update(t, s));
+    else if (!s->finite)
+        return HS_ENONFINITE;
     advance(t, s);
     t->times.steps += hs_now() - begin;
     return HS_OK;

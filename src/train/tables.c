@@ -101,10 +101,11 @@ void hs_table_times(hs_trainer *t)
         const char *name;
         double seconds;
     } row[] = {{"data", m->data},           {"forward", m->forward},       {"backward", m->backward}, {"communication", m->communication},
-               {"optimizer", m->optimizer}, {"evaluation", m->evaluation}, {"output", m->output}};
+               {"optimizer", m->optimizer}, {"evaluation", m->evaluation}, {"output", m->output},
+               {"recorded steps", m->recorded}}; /* the last only where there are any */
     double total = hs_now() - t->started, named = 0;
     hs_info(w->log, "%-24s %10s %7s", "time", "s", "%");
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    for (size_t i = 0; i < sizeof row / sizeof row[0] - (m->recorded == 0); i++) {
         hs_info(w->log, "%-24s %10.2f %7.1f", strcmp(row[i].name, "communication") == 0 ? "communication (exposed)" : row[i].name,
                 row[i].seconds, 100 * row[i].seconds / total);
         named += row[i].seconds;

@@ -137,6 +137,7 @@ static hs_status run(hs_trainer *t, hs_train_result *result)
     HS_TRY(hs_trainer_plan(t));
     HS_TRY(hs_world_feeds(&t->world, true));
     HS_TRY(hs_agree(comm, hs_intake_make(t)));
+    HS_TRY(hs_agree(comm, hs_replay_make(t)));
     HS_TRY(hs_origin_make(&t->origin, &t->world, t->options));
     HS_TRY(hs_agree(comm, hs_signals_catch(&t->signals)));
     HS_TRY(hs_resume(t));

@@ -138,7 +138,7 @@ void hs_origin_free(hs_origin *origin);
 
 /* Seconds by what they were spent on, since this start. */
 typedef struct hs_times {
-    double data, forward, backward, communication, optimizer, evaluation, output;
+    double data, forward, backward, communication, optimizer, evaluation, output, recorded;
     double steps; /* wall time inside steps */
     int64_t samples;
 } hs_times;
@@ -184,8 +184,21 @@ typedef struct hs_trainer {
     hs_intake intake;
     const hs_train_options *options;
     hs_optim_layer optim_layer[64];
+/* Recorded steps, by size of the global batch: full ones, the last of an epoch, and one to spare. */
+enum { HS_REPLAYS = 3 };
+typedef struct hs_replay_size {
+    int64_t global, seen; /* 0: free; steps so far */
+    hs_recording *recording;
+} hs_replay_size;
+typedef struct hs_replay {
+    bool on;
+    hs_replay_size size[HS_REPLAYS];
+    double *results; /* device memory: what the host asks for when a step is done */
+} hs_replay;
+
     hs_optim_config optim_config;
     hs_optim *optim;
+    hs_replay replay;
     hs_buckets *buckets;
     hs_mirror parameters, statistics, gradients, moment[4];
     int moments;
@@ -231,6 +244,7 @@ typedef struct hs_step {
 hs_status hs_step_run(hs_trainer *t, hs_step *step);
 
 /* intake.c. Behind hs_world_feeds; not collective. */
+    bool finite; /* the gradient of a replayed step */
 hs_status hs_intake_make(hs_trainer *t);
 void hs_intake_close(hs_trainer *t);
 /* N samples from FIRST of EPOCH's order, for a pass: X and LABELS in host memory, or NULL where they lie on the device already. */
@@ -242,6 +256,13 @@ hs_status hs_shards_make(hs_trainer *t);
 void hs_shards_free(hs_trainer *t);
 /* Gradients of the whole batch and, on rank 0, its sums. *DATA: whether this rank could read its samples. */
 hs_status hs_shards_step(hs_trainer *t, hs_step *step, hs_status *data, hs_loss_sums *sums);
+
+/* replay.c. Behind hs_intake_make. */
+hs_status hs_replay_make(hs_trainer *t);
+void hs_replay_close(hs_trainer *t);
+bool hs_replay_due(hs_trainer *t, const hs_step *step); /* once a step */
+/* COLLECTIVE as hs_step_run is. STEP->pass is filled and its samples are on the device. *DONE false: it cannot be recorded, and nothing was done. */
+hs_status hs_replay_run(hs_trainer *t, hs_step *step, hs_loss_sums *sums, bool *done);
 
 /* resume.c. COLLECTIVE. Refuses a RUN of another configuration; loads the newest checkpoint if there is one; makes RUN ready. */
 hs_status hs_resume(hs_trainer *t);

@@ -85,6 +85,7 @@ void hs_trainer_close(hs_trainer *t)
     hs_intake_close(t);
     hs_buckets_destroy(&t->buckets);
     for (int i = 0; i < t->moments; i++)
+    hs_replay_close(t);
         hs_mirror_free(&t->moment[i]);
     hs_mirror_free(&t->statistics);
     hs_mirror_free(&t->gradients);

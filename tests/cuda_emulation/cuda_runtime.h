@@ -61,6 +61,11 @@ void copy_group();
 void copy_wait(unsigned left);
 std::size_t shared_limit(const void *kernel); /* bytes that it may have */
 cudaError_t queue(cudaStream_t stream, std::function<void()> work);
+extern bool stuck; /* some work does not end, and nothing behind it begins */
+bool is_recording(cudaStream_t stream);
+bool spoils_recording();            /* for what may not happen while anything is recorded: the recording is lost. False: nothing is */
+cudaError_t failed(cudaError_t error); /* and keeps it for cudaGetLastError */
+[[noreturn]] void die(const char *who, const char *what);
 cudaError_t launch(cudaStream_t stream, const char *name, dim3 grid, dim3 block, std::size_t shared, bool together,
                    std::function<void()> thread);
 void run_grid(const char *name, dim3 grid, dim3 block, std::size_t shared, bool together, const std::function<void()> &thread);

@@ -22,8 +22,8 @@ typedef enum ncclResult_t {
     ncclRemoteError,
     ncclInProgress
 } ncclResult_t;
-typedef enum ncclDataType_t { ncclInt64 = 4, ncclFloat32 = 7, ncclFloat64 = 8 } ncclDataType_t;
-typedef enum ncclRedOp_t { ncclSum } ncclRedOp_t;
+typedef enum ncclDataType_t { ncclInt64 = 4, ncclFloat32 = 7, ncclFloat64 = 8, ncclBfloat16 = 9 } ncclDataType_t;
+typedef enum ncclRedOp_t { ncclSum, ncclProd, ncclMax, ncclMin } ncclRedOp_t;
 typedef struct ncclUniqueId {
     char internal[128];
 } ncclUniqueId;
@@ -38,13 +38,19 @@ typedef struct ncclComm *ncclComm_t;
 
 ncclResult_t ncclGetVersion(int *version);
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id);
-/* HS_EMULATE=nccl-fails: refuses, as a network that is not there would. Not blocking: the first questions are answered with "in
- * progress". */
+/* Not blocking: the first questions are answered with "in progress". HS_EMULATE (see runtime.cpp) =
+ *   nccl-fails     refused on all ranks, as by a network that is not there;
+ *   nccl-fails-1   refused on rank 1 alone: the others wait for it;
+ *   nccl-breaks-1  the third sum does not end; rank 1 is told why, the others are not. */
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id, int rank, ncclConfig_t *config);
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error);
 ncclResult_t ncclCommAbort(ncclComm_t comm);
 ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
                            cudaStream_t stream);
+ncclResult_t ncclMemAlloc(void **memory, size_t bytes);
+ncclResult_t ncclMemFree(void *memory);
+ncclResult_t ncclCommRegister(ncclComm_t comm, void *memory, size_t bytes, void **handle);
+ncclResult_t ncclCommDeregister(ncclComm_t comm, void *handle);
 const char *ncclGetErrorString(ncclResult_t result);
 
 #ifdef __cplusplus

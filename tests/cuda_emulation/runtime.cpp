@@ -1,47 +1,34 @@
-/* runtime.cpp - the emulated runtime: memory, streams, events, errors.
+/* runtime.cpp - the emulated runtime: memory, devices, errors.
  *
  * A device pointer is the address of a heap block plus 2^55, which no processor in use accepts from a program: host code that
  * follows one dies, pointer arithmetic still works, and kernels are handed the block itself. One block is one allocation of the
- * heap, so the address sanitizer sees a kernel that reaches outside. Streams are lists of work that runs when somebody waits. Bad
- * states are asked for by the environment, at each call: HS_EMULATE = no-driver, old-driver, no-device, wrong-arch or busy;
+ * heap, so the address sanitizer sees a kernel that reaches outside. Streams and recordings are in streams.cpp. Bad
+ * states are asked for by the environment, at each call: HS_EMULATE = no-driver, old-driver, no-device, wrong-arch, busy or
+ * no-recording (more in nccl.h);
  * HS_EMULATE_DEVICES = number; HS_EMULATE_MEMORY = bytes of a device. */
 #include "cuda_runtime.h"
 
 #include <cstdio>
 #include <cstring>
-#include <deque>
 #include <map>
-#include <memory>
-#include <set>
+
+using emulation::die;
+using emulation::failed;
 
 static const std::uintptr_t far_away = std::uintptr_t(1) << 55;
 
-struct CUstream_st {
-    std::deque<std::function<void()>> work;
-    bool running = false;
-};
-/* One record of an event. Who waits, waits for the record that was the last when it was asked to. */
-struct mark {
-    CUstream_st *stream;
-    bool done;
-};
-struct CUevent_st {
-    std::shared_ptr<mark> last;
-};
-
 static std::map<std::uintptr_t, std::size_t> blocks; /* by host address */
-static std::set<CUstream_st *> streams;
 static std::size_t used;
 static std::map<const void *, std::size_t> asked; /* shared memory, by kernel */
 static const int most_shared = 227 * 1024;        /* compute capability 9.0 */
 static cudaError_t last = cudaSuccess;
 
-static cudaError_t failed(cudaError_t error)
+cudaError_t emulation::failed(cudaError_t error)
 {
     return last = error;
 }
 
-[[noreturn]] static void die(const char *who, const char *what)
+void emulation::die(const char *who, const char *what)
 {
     std::fprintf(stderr, "cuda emulation: %s: %s\n", who, what);
     std::abort();
@@ -95,6 +82,8 @@ static void *reach_range(const void *pointer, std::size_t bytes, const char *who
 
 cudaError_t cudaMalloc(void **memory, size_t bytes)
 {
+    if (emulation::spoils_recording())
+        return failed(cudaErrorStreamCaptureUnsupported);
     if (used + bytes > number_from("HS_EMULATE_MEMORY", std::size_t(1) << 40))
         return failed(cudaErrorMemoryAllocation);
     void *block = std::aligned_alloc(256, (bytes + 511) / 256 * 256); /* never empty */
@@ -111,6 +100,8 @@ cudaError_t cudaFree(void *memory)
 {
     if (!memory)
         return cudaSuccess;
+    if (emulation::spoils_recording())
+        return failed(cudaErrorStreamCaptureUnsupported);
     cudaDeviceSynchronize();
     auto block = blocks.find(reinterpret_cast<std::uintptr_t>(memory) - far_away);
     if (block == blocks.end())
@@ -146,6 +137,9 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
     if (emulation::is_device(to) != to_device || emulation::is_device(from) != from_device)
         return failed(cudaErrorInvalidValue);
+    /* Stricter than CUDA: a repeat would read what host memory holds by then. */
+    if ((!to_device || !from_device) && emulation::is_recording(stream) && emulation::spoils_recording())
+        return failed(cudaErrorStreamCaptureUnsupported);
     return emulation::queue(stream, [=] {
         void *into = to_device ? reach_range(to, bytes, "cudaMemcpyAsync") : to;
         const void *out = from_device ? reach_range(from, bytes, "cudaMemcpyAsync") : from;
@@ -164,104 +158,6 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 {
     *total = number_from("HS_EMULATE_MEMORY", std::size_t(1) << 40);
     *available = *total - used;
-    return cudaSuccess;
-}
-
-/* ---- streams and events ------------------------------------------------------------------------------------------------- */
-
-/* All work, or up to a record and no further. */
-static void drain(CUstream_st *stream, const mark *until = nullptr)
-{
-    if (stream->running) /* waits for itself through an event: its earlier work is done already */
-        return;
-    stream->running = true;
-    while (!stream->work.empty() && !(until && until->done)) {
-        std::function<void()> first = std::move(stream->work.front());
-        stream->work.pop_front();
-        first();
-    }
-    stream->running = false;
-}
-
-cudaError_t emulation::queue(cudaStream_t stream, std::function<void()> work)
-{
-    if (!stream || !streams.count(stream))
-        die("a stream", "was never created, or is gone");
-    stream->work.push_back(std::move(work));
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
-{
-    *stream = new CUstream_st;
-    streams.insert(*stream);
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream)
-{
-    drain(stream);
-    streams.erase(stream);
-    delete stream;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream)
-{
-    drain(stream);
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamQuery(cudaStream_t stream)
-{
-    drain(stream);
-    return cudaSuccess;
-}
-
-cudaError_t cudaDeviceSynchronize(void)
-{
-    for (CUstream_st *stream : streams)
-        drain(stream);
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
-{
-    *event = new CUevent_st;
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
-{
-    auto now = std::make_shared<mark>(mark{stream, false});
-    event->last = now;
-    return emulation::queue(stream, [now] { now->done = true; });
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned)
-{
-    return emulation::queue(stream, [seen = event->last] {
-        if (seen && !seen->done)
-            drain(seen->stream, seen.get());
-    });
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event)
-{
-    if (event->last && !event->last->done)
-        drain(event->last->stream, event->last.get());
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventQuery(cudaEvent_t event)
-{
-    return cudaEventSynchronize(event);
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event)
-{
-    cudaEventSynchronize(event);
-    delete event;
     return cudaSuccess;
 }
 
