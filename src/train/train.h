@@ -179,11 +179,6 @@ typedef struct hs_layer_clock {
     double last;
 } hs_layer_clock;
 
-typedef struct hs_trainer {
-    hs_world world;
-    hs_intake intake;
-    const hs_train_options *options;
-    hs_optim_layer optim_layer[64];
 /* Recorded steps, by size of the global batch: full ones, the last of an epoch, and one to spare. */
 enum { HS_REPLAYS = 3 };
 typedef struct hs_replay_size {
@@ -196,9 +191,14 @@ typedef struct hs_replay {
     double *results; /* device memory: what the host asks for when a step is done */
 } hs_replay;
 
+typedef struct hs_trainer {
+    hs_world world;
+    hs_replay replay;
+    hs_intake intake;
+    const hs_train_options *options;
+    hs_optim_layer optim_layer[64];
     hs_optim_config optim_config;
     hs_optim *optim;
-    hs_replay replay;
     hs_buckets *buckets;
     hs_mirror parameters, statistics, gradients, moment[4];
     int moments;
