@@ -81,6 +81,15 @@ typedef struct hs_cpu_rows {
     bool stream;
 } hs_cpu_rows;
 
+/* ROWS x COLS pixels of a map, X_ROW and X_COL numbers apart: the cells of a window, cell CELL + row CELL_ROW + col CELL_COL of it; or the windows over
+ * a cell, which is that number in them. ARG beside x in the second case. */
+typedef struct hs_cpu_cells {
+    int rows, cols, cell, cell_row, cell_col;
+    const float *x;
+    const uint8_t *arg;
+    ptrdiff_t x_row, x_col;
+} hs_cpu_cells;
+
 /* Filter spectra of column v of a half spectrum; see conv_filter.c for the parity planes. R = floor(side/2) of each axis. */
 typedef struct hs_cpu_filter {
     int ry, rx, width;
@@ -140,9 +149,10 @@ typedef struct hs_cpu_kernels {
     void (*adam)(const hs_cpu_step *u, size_t count, float *p, const float *g, float *m, float *v);
     double (*dot)(size_t count, const float *x, const float *y);              /* sum x y, summed in double */
     double (*distance)(size_t count, const float *x, const float *y);         /* sum (x - y)^2 */
-    /* One window cell after the other over C channels: where x > best (or x is NaN and best is not), best = x and arg = CELL. */
-    void (*max_cell)(int c, const float *x, int cell, float *best, uint8_t *arg);
-    void (*max_cell_adjoint)(int c, const float *dy, const uint8_t *arg, int cell, float *dx); /* dx += dy where arg = CELL */
+    /* Y, ARG [c]: the largest of the window's cells, and which it is. */
+    void (*max_window)(int c, const hs_cpu_cells *w, float *y, uint8_t *arg);
+    /* DX [c]: the sum of W's x over those of its windows that this cell has won; STREAM as elsewhere. */
+    void (*max_cell)(int c, const hs_cpu_cells *w, float *dx, bool stream);
     void (*add_scaled)(int c, float factor, const float *x, float *y);        /* y += factor x */
     void (*moments)(size_t rows, int c, int width, const float *x, double *sum, double *square);
     void (*moments_adjoint)(size_t rows, int c, int width, const float *x, const float *dy, const float *mean, const float *rstd, double *sum,

@@ -19,6 +19,15 @@
 #define LANE_BITS _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128)
 #define KEPT(v, bits) \
     ((vec)_mm256_and_ps((__m256)(v), _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)(bits)), LANE_BITS), LANE_BITS))))
+#define WIDEN(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p)))
+#define NARROW(p, v) narrow((p), (__m256i)(v))
+
+static inline void narrow(unsigned char *p, __m256i v)
+{
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
+}
+
 #include "kernels_body.h"
 #else
 typedef int hs_cpu_no_avx2; /* a file must declare something */

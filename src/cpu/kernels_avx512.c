@@ -18,6 +18,8 @@
 /* One bit a lane for what a rectifier lets pass (NaN too), and the lanes whose bit is set, the others 0. */
 #define PASSED(v) ((unsigned)_mm512_cmp_ps_mask((__m512)(v), _mm512_setzero_ps(), _CMP_NLE_UQ))
 #define KEPT(v, bits) ((vec)_mm512_maskz_mov_ps((__mmask16)(bits), (__m512)(v)))
+#define WIDEN(p) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p)))
+#define NARROW(p, v) _mm_storeu_si128((__m128i *)(p), _mm512_cvtepi32_epi8((__m512i)(v)))
 #include "kernels_body.h"
 #else
 typedef int hs_cpu_no_avx512; /* a file must declare something */

@@ -219,6 +219,7 @@ static void filter_bin_adjoint(const hs_cpu_filter *f, int ci, const float *plus
 }
 
 #include "kernels_loops.h"
+#include "kernels_pool.h"
 
 const hs_cpu_kernels HS_KERNELS = {
     .name = HS_KERNELS_NAME,
@@ -242,8 +243,8 @@ const hs_cpu_kernels HS_KERNELS = {
     .adam = adam,
     .dot = dot,
     .distance = distance,
+    .max_window = max_window,
     .max_cell = max_cell,
-    .max_cell_adjoint = max_cell_adjoint,
     .add_scaled = add_scaled,
     .moments = moments,
     .moments_adjoint = moments_adjoint,

@@ -64,39 +64,6 @@ static double distance(size_t count, const float *x, const float *y)
     return sum;
 }
 
-enum { LINE = 16 };
-
-static void max_line(int c, const float *x, int cell, float *best, uint8_t *arg)
-{
-    int32_t take[LINE];
-#pragma omp simd
-    for (int i = 0; i < c; i++) {
-        const float v = x[i], b = best[i];
-        take[i] = (v > b) | ((v != v) & (b == b));
-        best[i] = take[i] ? v : b;
-    }
-#pragma omp simd
-    for (int i = 0; i < c; i++)
-        arg[i] = (uint8_t)(take[i] ? cell : arg[i]);
-}
-
-static void max_cell(int c, const float *x, int cell, float *best, uint8_t *arg)
-{
-    int i = 0;
-    for (; i + LINE <= c; i += LINE)
-        max_line(LINE, x + i, cell, best + i, arg + i);
-    max_line(c - i, x + i, cell, best + i, arg + i);
-}
-
-static void max_cell_adjoint(int c, const float *dy, const uint8_t *arg, int cell, float *dx)
-{
-#pragma omp simd
-    for (int i = 0; i < c; i++) {
-        const float g = dy[i]; /* read in any case: a conditional read is not vectorised */
-        dx[i] += arg[i] == cell ? g : 0.0f;
-    }
-}
-
 static void add_scaled(int c, float factor, const float *x, float *y)
 {
 #pragma omp simd
@@ -105,7 +72,7 @@ static void add_scaled(int c, float factor, const float *x, float *y)
 }
 
 /* Sums over rows of the first WIDTH <= LINE of C channels: runs of 64 rows in float, runs in double. */
-enum { RUN = 64 };
+enum { LINE = 16, RUN = 64 };
 
 static void moments(size_t rows, int c, int width, const float *x, double *sum, double *square)
 {

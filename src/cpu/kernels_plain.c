@@ -31,6 +31,24 @@ static inline vec kept(vec v, unsigned bits)
 
 #define PASSED(v) passed(v)
 #define KEPT(v, bits) kept(v, bits)
+typedef int lanes __attribute__((vector_size(HS_LANES * 4)));
+
+static inline lanes widen(const unsigned char *p)
+{
+    lanes v;
+    for (int i = 0; i < HS_LANES; i++)
+        v[i] = p[i];
+    return v;
+}
+
+static inline void narrow(unsigned char *p, lanes v)
+{
+    for (int i = 0; i < HS_LANES; i++)
+        p[i] = (unsigned char)v[i];
+}
+
+#define WIDEN(p) widen(p)
+#define NARROW(p, v) narrow((p), (lanes)(v))
 #include "kernels_body.h"
 
 static const hs_cpu_kernels *best(void)

@@ -11,7 +11,7 @@ src/cpu/codelets.h: gen_codelets$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) src/cpu && ./gen_codelets$(EXEEXT) $(codelet_sides) > $@.tmp && mv $@.tmp $@
 src/cpu/libcpukernels_la-codelets_avx512.lo src/cpu/libcpukernels_la-codelets_avx2.lo: src/cpu/codelets.h
 CLEANFILES += src/cpu/codelets.h
-libcpukernels_la_SOURCES = src/cpu/kernels.h src/cpu/kernels_body.h src/cpu/kernels_product.h src/cpu/kernels_loops.h src/cpu/kernels_avx512.c src/cpu/kernels_avx2.c \
+libcpukernels_la_SOURCES = src/cpu/kernels.h src/cpu/kernels_body.h src/cpu/kernels_product.h src/cpu/kernels_loops.h src/cpu/kernels_pool.h src/cpu/kernels_avx512.c src/cpu/kernels_avx2.c \
 	src/cpu/kernels_plain.c src/cpu/vec.h src/cpu/codelet.h src/cpu/codelets_avx512.c src/cpu/codelets_avx2.c
 libcpukernels_la_CPPFLAGS = $(AM_CPPFLAGS) -Isrc/cpu
 libcpukernels_la_CFLAGS = $(AM_CFLAGS) -ffp-contract=fast -fno-math-errno -fno-var-tracking

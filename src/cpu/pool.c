@@ -1,7 +1,7 @@
 /* pool.c - pooling over windows: images among threads, channels in vectors, so no result depends on the threads. */
 #include "pool.h"
 
-#include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* Cells of the window at output (oy, ox) that lie inside the plane. */
@@ -21,54 +21,76 @@ static size_t plane_of(const hs_window *w)
     return (size_t)w->h * w->w * w->c;
 }
 
-/* The first cell of the window is copied, the others compared with what is best so far. */
-static void max_pixel(const hs_cpu_kernels *k, const hs_window *w, window at, const float *x, float *y, uint8_t *arg)
+typedef struct batch {
+    const hs_cpu_kernels *kernels;
+    const hs_window *w;
+    const float *x;
+    const uint8_t *won;
+    float *y;
+    uint8_t *arg;
+} batch;
+
+/* One row of results. Prefetching is the hardware's: rows are read in order. */
+static void max_row(const void *context, int task, int thread)
 {
-    bool first = true;
-    for (int iy = at.y0; iy < at.y1; iy++)
-        for (int ix = at.x0; ix < at.x1; ix++) {
-            const float *cell = x + ((size_t)iy * w->w + ix) * w->c;
-            const int index = (iy - at.top) * w->k + ix - at.left;
-            if (first) {
-                memcpy(y, cell, (size_t)w->c * sizeof(float));
-                memset(arg, index, (size_t)w->c);
-                first = false;
-            } else {
-                k->max_cell(w->c, cell, index, y, arg);
-            }
-        }
+    const batch *b = context;
+    const hs_window *w = b->w;
+    const int oy = task % w->oh;
+    const float *image = b->x + task / w->oh * plane_of(w);
+    (void)thread;
+    for (int ox = 0; ox < w->ow; ox++) {
+        const window at = window_at(w, oy, ox);
+        const size_t out = ((size_t)task * w->ow + ox) * w->c;
+        b->kernels->max_window(w->c,
+                               &(hs_cpu_cells){.rows = at.y1 - at.y0, .cols = at.x1 - at.x0, .cell = (at.y0 - at.top) * w->k + at.x0 - at.left,
+                                               .cell_row = w->k, .cell_col = 1, .x = image + ((size_t)at.y0 * w->w + at.x0) * w->c,
+                                               .x_row = (ptrdiff_t)w->w * w->c, .x_col = w->c},
+                               b->y + out, b->arg + out);
+    }
 }
 
 static hs_status max_fwd(hs_stream *s, const hs_window *w, int n, const void *x, void *y, uint8_t *arg)
 {
-    const hs_cpu_kernels *k = hs_cpu_of(s)->kernels;
-#pragma omp parallel for collapse(2) num_threads(s->device->threads) schedule(static)
-    for (int i = 0; i < n; i++)
-        for (int oy = 0; oy < w->oh; oy++)
-            for (int ox = 0; ox < w->ow; ox++) {
-                const size_t out = (((size_t)i * w->oh + oy) * w->ow + ox) * w->c;
-                max_pixel(k, w, window_at(w, oy, ox), (const float *)x + i * plane_of(w), (float *)y + out, arg + out);
-            }
+    hs_cpu_each(s->device->threads, n * w->oh, max_row, &(batch){.kernels = hs_cpu_of(s)->kernels, .w = w, .x = x, .y = y, .arg = arg});
     return HS_OK;
+}
+
+/* Windows [first, last) along one axis that reach cell I. */
+static void windows_over(const hs_window *w, int i, int windows, int *first, int *last)
+{
+    const int low = i + w->pad - w->k + 1;
+    *first = low > 0 ? (low + w->stride - 1) / w->stride : 0;
+    *last = (i + w->pad) / w->stride + 1 < windows ? (i + w->pad) / w->stride + 1 : windows;
+}
+
+/* One row of the gradient of x. */
+static void max_row_adjoint(const void *context, int task, int thread)
+{
+    const batch *b = context;
+    const hs_window *w = b->w;
+    const int iy = task % w->h;
+    const size_t windows = (size_t)(task / w->h) * w->oh * w->ow * w->c;
+    const bool stream = w->c % HS_CPU_PAD == 0 && (uintptr_t)b->y % 64 == 0;
+    int oy0, oy1;
+    (void)thread;
+    windows_over(w, iy, w->oh, &oy0, &oy1);
+    for (int ix = 0; ix < w->w; ix++) {
+        int ox0, ox1;
+        windows_over(w, ix, w->ow, &ox0, &ox1);
+        const size_t from = windows + ((size_t)oy0 * w->ow + ox0) * w->c;
+        b->kernels->max_cell(w->c,
+                             &(hs_cpu_cells){.rows = oy1 - oy0, .cols = ox1 - ox0,
+                                             .cell = (iy + w->pad - oy0 * w->stride) * w->k + ix + w->pad - ox0 * w->stride,
+                                             .cell_row = -w->stride * w->k, .cell_col = -w->stride, .x = b->x + from, .arg = b->won + from,
+                                             .x_row = (ptrdiff_t)w->ow * w->c, .x_col = w->c},
+                             b->y + ((size_t)task * w->w + ix) * w->c, stream);
+    }
+    atomic_thread_fence(memory_order_seq_cst); /* stores past the cache are not ordered by themselves */
 }
 
 static hs_status max_bwd(hs_stream *s, const hs_window *w, int n, const void *dy, const uint8_t *arg, void *dx)
 {
-    const hs_cpu_kernels *k = hs_cpu_of(s)->kernels;
-#pragma omp parallel for num_threads(s->device->threads) schedule(static)
-    for (int i = 0; i < n; i++) {
-        float *image = (float *)dx + i * plane_of(w);
-        memset(image, 0, plane_of(w) * sizeof(float));
-        for (int oy = 0; oy < w->oh; oy++)
-            for (int ox = 0; ox < w->ow; ox++) {
-                const window at = window_at(w, oy, ox);
-                const size_t out = (((size_t)i * w->oh + oy) * w->ow + ox) * w->c;
-                for (int iy = at.y0; iy < at.y1; iy++)
-                    for (int ix = at.x0; ix < at.x1; ix++)
-                        k->max_cell_adjoint(w->c, (const float *)dy + out, arg + out, (iy - at.top) * w->k + ix - at.left,
-                                            image + ((size_t)iy * w->w + ix) * w->c);
-            }
-    }
+    hs_cpu_each(s->device->threads, n * w->h, max_row_adjoint, &(batch){.kernels = hs_cpu_of(s)->kernels, .w = w, .x = dy, .won = arg, .y = dx});
     return HS_OK;
 }
 
