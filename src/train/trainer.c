@@ -82,10 +82,10 @@ void hs_trainer_close(hs_trainer *t)
     hs_output_close(t);
     hs_origin_free(&t->origin);
     hs_shards_free(t);
+    hs_replay_close(t);
     hs_intake_close(t);
     hs_buckets_destroy(&t->buckets);
     for (int i = 0; i < t->moments; i++)
-    hs_replay_close(t);
         hs_mirror_free(&t->moment[i]);
     hs_mirror_free(&t->statistics);
     hs_mirror_free(&t->gradients);
