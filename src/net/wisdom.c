@@ -293,9 +293,9 @@ void hs_wisdom_of_choice(const hs_net *net, const hs_node *node, const hs_choice
         node->kind->flags(node, flags, sizeof flags);
     if (c->way)
         snprintf(way, sizeof way, ".%d", c->way);
-    snprintf(text, capacity, "%s%s | %dx%dx%d > %dx%dx%d | %s%s %s>%s | n=%d dx=%d train=%d", node->notation, flags, node->in.h, node->in.w, node->in.c,
-             node->out.h, node->out.w, node->out.c, engine[c->engine], way, domain[c->in], domain[c->out], net->plan.capacity, node->need_dx[0],
-             net->plan.training);
+    snprintf(text, capacity, "%s%s%s%s | %dx%dx%d > %dx%dx%d | %s%s %s>%s | n=%d dx=%d train=%d", node->relu_in ? "relu, " : "", node->notation, flags,
+             node->relu_out ? ", relu" : "", node->in.h, node->in.w, node->in.c, node->out.h, node->out.w, node->out.c, engine[c->engine], way,
+             domain[c->in], domain[c->out], net->plan.capacity, node->need_dx[0], net->plan.training);
 }
 
 void hs_wisdom_of_transform(const hs_net *net, hs_shape shape, char *text, size_t capacity)
