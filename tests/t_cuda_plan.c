@@ -1,6 +1,7 @@
 /* t_cuda_plan.c - what the planner makes of the costs that the cuda backend states: a periodic network of the paper's stays in the spectrum
- * from its second convolution on, rectifiers and all, whatever the precision; on emulated devices, which have no memory for the batch that is asked for, so that
- * planning ends where the decisions have been made. And what runs there: spectra that only convolutions and pooling see are bf16. */
+ * from its second convolution on, rectifiers and all, whatever the precision. The emulated devices have no memory for the batch that is asked
+ * for, so that planning ends where the decisions have been made. And what runs there: spectra that only convolutions and pooling see are
+ * bf16 in that precision. */
 #include <math.h>
 
 #include "net_fixture.h"
