@@ -16,6 +16,7 @@ struct ncclComm {
     int busy; /* questions to be answered with "in progress"; less than 0: all of them */
     ncclResult_t state;
     int sums, registered;
+    bool over; /* aborted: what is queued does nothing any more */
     void *memory; /* the one registration */
     cudaEvent_t last; /* sums of a communicator are done in the order in which they were asked for, whatever their streams */
 };
@@ -46,7 +47,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id,
     if (config->blocking != 0 || std::memcmp(id.internal, secret, sizeof secret) != 0)
         return ncclInvalidArgument; /* the id has to reach every rank */
     int started = 0;
-    *comm = new ncclComm{MPI_COMM_NULL, rank, size, 3, ncclSuccess, 0, 0, nullptr, nullptr};
+    *comm = new ncclComm{MPI_COMM_NULL, rank, size, 3, ncclSuccess, 0, 0, false, nullptr, nullptr};
     cudaEventCreateWithFlags(&(*comm)->last, cudaEventDisableTiming);
     MPI_Initialized(&started);
     if (asked_for("nccl-fails") || (asked_for("nccl-fails-1") && rank == 1))
@@ -67,6 +68,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error)
 
 ncclResult_t ncclCommAbort(ncclComm_t comm)
 {
+    comm->over = true;
     emulation::stuck = false; /* kernels that wait for a rank end too */
     cudaDeviceSynchronize();
     if (comm->mpi != MPI_COMM_NULL)
@@ -126,6 +128,8 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataTyp
     if (!recorded)
         cudaStreamWaitEvent(stream, comm->last, 0);
     emulation::queue(stream, [=] {
+        if (comm->over)
+            return;
         void *memory = emulation::reach(to, "NCCL");
         if (++comm->sums >= 3 && asked_for("nccl-breaks-1")) {
             emulation::stuck = true;
