@@ -238,24 +238,18 @@ typedef struct hs_step {
     double lr, loss, accuracy; /* of the global batch, without penalties */
     bool stop, save;           /* asked for, agreed by all ranks */
     bool wants_report, wants_update;
+    bool finite; /* the gradient of a replayed step */
     hs_optim_report report;
 } hs_step;
 /* step.c. COLLECTIVE. One optimizer step; allocates nothing. HS_ENONFINITE is diagnosed by the caller. */
 hs_status hs_step_run(hs_trainer *t, hs_step *step);
 
 /* intake.c. Behind hs_world_feeds; not collective. */
-    bool finite; /* the gradient of a replayed step */
 hs_status hs_intake_make(hs_trainer *t);
 void hs_intake_close(hs_trainer *t);
 /* N samples from FIRST of EPOCH's order, for a pass: X and LABELS in host memory, or NULL where they lie on the device already. */
 hs_status hs_intake_get(hs_trainer *t, int64_t epoch, int64_t first, int n, const float **x, const int32_t **labels);
 void hs_intake_ahead(hs_trainer *t, int64_t step); /* while the device is busy: begin to fetch this rank's part of STEP */
-
-/* shards.c: reproducible = yes. */
-hs_status hs_shards_make(hs_trainer *t);
-void hs_shards_free(hs_trainer *t);
-/* Gradients of the whole batch and, on rank 0, its sums. *DATA: whether this rank could read its samples. */
-hs_status hs_shards_step(hs_trainer *t, hs_step *step, hs_status *data, hs_loss_sums *sums);
 
 /* replay.c. Behind hs_intake_make. */
 hs_status hs_replay_make(hs_trainer *t);
@@ -263,6 +257,12 @@ void hs_replay_close(hs_trainer *t);
 bool hs_replay_due(hs_trainer *t, const hs_step *step); /* once a step */
 /* COLLECTIVE as hs_step_run is. STEP->pass is filled and its samples are on the device. *DONE false: it cannot be recorded, and nothing was done. */
 hs_status hs_replay_run(hs_trainer *t, hs_step *step, hs_loss_sums *sums, bool *done);
+
+/* shards.c: reproducible = yes. */
+hs_status hs_shards_make(hs_trainer *t);
+void hs_shards_free(hs_trainer *t);
+/* Gradients of the whole batch and, on rank 0, its sums. *DATA: whether this rank could read its samples. */
+hs_status hs_shards_step(hs_trainer *t, hs_step *step, hs_status *data, hs_loss_sums *sums);
 
 /* resume.c. COLLECTIVE. Refuses a RUN of another configuration; loads the newest checkpoint if there is one; makes RUN ready. */
 hs_status hs_resume(hs_trainer *t);
