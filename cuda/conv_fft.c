@@ -333,7 +333,7 @@ static hs_status spectrum_of_x(hs_stream *s, const hs_conv *conv, int n, const f
         return hs_cuda_transform_forward(s, f->in, n, x, NULL, k->x, w->transform);
     if (hs_cuda_fft_reads_x(conv))
         return HS_OK;
-    return hs_cuda_check(hs_cuda_to_half(hs_cuda_raw(s), (size_t)f->bins * n * 2 * conv->d.ci, x, k->x), "convolution");
+    return hs_cuda_check(hs_cuda_to_bf16(hs_cuda_raw(s), (size_t)f->bins * n * 2 * conv->d.ci, x, k->x), "convolution");
 }
 
 /* From the product to y, with bias and rectifier. */
@@ -389,7 +389,7 @@ static hs_status spectrum_of_dy(hs_stream *s, const hs_conv *conv, int n, const 
         return hs_cuda_plane_call(s, &f->mask, n, dy, NULL, k->bits, NULL, w->y);
     if (reads_dy(conv))
         return HS_OK;
-    return hs_cuda_check(hs_cuda_to_half(hs_cuda_raw(s), (size_t)f->bins * n * 2 * d->co, dy, w->y), "convolution");
+    return hs_cuda_check(hs_cuda_to_bf16(hs_cuda_raw(s), (size_t)f->bins * n * 2 * d->co, dy, w->y), "convolution");
 }
 
 static hs_status bias_gradient(hs_stream *s, const hs_conv *conv, int n, const void *dy, const work *w, float *dbias)
@@ -397,7 +397,7 @@ static hs_status bias_gradient(hs_stream *s, const hs_conv *conv, int n, const v
     const int co = conv->d.co;
     const cudaStream_t raw = hs_cuda_raw(s);
     if (conv->fft.half)
-        HS_TRY(hs_cuda_check(hs_cuda_from_half(raw, (size_t)n * 2 * co, dy, w->first), "convolution"));
+        HS_TRY(hs_cuda_check(hs_cuda_from_bf16(raw, (size_t)n * 2 * co, dy, w->first), "convolution"));
     return hs_cuda_check(hs_cuda_bias_grad(raw, hs_cuda_partial(s), (size_t)n, co, 2 * co, root_of_grid(conv),
                                            conv->fft.half ? w->first : dy, dbias),
                          "convolution");

@@ -180,8 +180,6 @@ cudaError_t hs_cuda_response_gradient(cudaStream_t s, int bins, int taps, int ci
                                       const float *embedded, float *partial, float *gradient);
 /* Bin 0 of a spectrum [bins][n][2 co] in bf16: plus FACTOR times BIAS. */
 cudaError_t hs_cuda_bias_add_half(cudaStream_t s, int n, int co, float factor, const float *bias, void *y);
-cudaError_t hs_cuda_to_half(cudaStream_t s, size_t count, const float *x, void *y);
-cudaError_t hs_cuda_from_half(cudaStream_t s, size_t count, const void *x, float *y);
 
 #ifdef __cplusplus
 }

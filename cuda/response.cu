@@ -102,18 +102,6 @@ static __global__ void bias_add_half(size_t count, int co, float factor, const f
     }
 }
 
-static __global__ void to_half(size_t count, const float *x, hs_half *y)
-{
-    HS_EACH (i, count)
-        hs_half_put(x[i], y + i);
-}
-
-static __global__ void from_half(size_t count, const hs_half *x, float *y)
-{
-    HS_EACH (i, count)
-        y[i] = hs_half_get(x[i]);
-}
-
 cudaError_t hs_cuda_response(cudaStream_t s, bool half, int bins, int taps, int ci, int co, const float *phases,
                              const float *filters, void *embedded)
 {
@@ -161,14 +149,4 @@ cudaError_t hs_cuda_bias_add_half(cudaStream_t s, int n, int co, float factor, c
     const size_t count = (size_t)n * co;
     return count ? HS_LAUNCH(bias_add_half, hs_blocks(count), HS_BLOCK, 0, s, count, co, factor, bias, static_cast<hs_half *>(y))
                  : cudaSuccess;
-}
-
-cudaError_t hs_cuda_to_half(cudaStream_t s, size_t count, const float *x, void *y)
-{
-    return count ? HS_LAUNCH(to_half, hs_blocks(count), HS_BLOCK, 0, s, count, x, static_cast<hs_half *>(y)) : cudaSuccess;
-}
-
-cudaError_t hs_cuda_from_half(cudaStream_t s, size_t count, const void *x, float *y)
-{
-    return count ? HS_LAUNCH(from_half, hs_blocks(count), HS_BLOCK, 0, s, count, static_cast<const hs_half *>(x), y) : cudaSuccess;
 }

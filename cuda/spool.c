@@ -225,7 +225,7 @@ hs_status hs_cuda_spool_fwd(hs_stream *s, hs_spool *p, int n, const void *x, voi
     if (p->small)
         return hs_cuda_plane_call(s, &p->forward, n, x, NULL, saved, NULL, y);
     HS_TRY(hs_cuda_general_fwd(s, p->general, n, x, p->half_out ? scratch : y, (char *)scratch + wide_bytes(p)));
-    return p->half_out ? hs_cuda_check(hs_cuda_to_half(hs_cuda_raw(s), pooled_count(p, n), scratch, y), "spectral pooling") : HS_OK;
+    return p->half_out ? hs_cuda_check(hs_cuda_to_bf16(hs_cuda_raw(s), pooled_count(p, n), scratch, y), "spectral pooling") : HS_OK;
 }
 
 hs_status hs_cuda_spool_bwd(hs_stream *s, hs_spool *p, int n, const void *dy, void *dx, const void *saved, void *scratch)
@@ -233,7 +233,7 @@ hs_status hs_cuda_spool_bwd(hs_stream *s, hs_spool *p, int n, const void *dy, vo
     if (p->small)
         return hs_cuda_plane_call(s, &p->backward, n, dy, NULL, (void *)saved, NULL, dx);
     if (p->half_out)
-        HS_TRY(hs_cuda_check(hs_cuda_from_half(hs_cuda_raw(s), pooled_count(p, n), dy, scratch), "spectral pooling"));
+        HS_TRY(hs_cuda_check(hs_cuda_from_bf16(hs_cuda_raw(s), pooled_count(p, n), dy, scratch), "spectral pooling"));
     return hs_cuda_general_bwd(s, p->general, n, p->half_out ? scratch : dy, dx, (char *)scratch + wide_bytes(p));
 }
 
