@@ -1,5 +1,5 @@
 # tests of net
-net_tests = t_net_notation t_net_presets t_net_shapes t_net_plan t_net_memory t_net_arms t_net_gradients t_net_ranks t_net_cpu
+net_tests = t_net_notation t_net_presets t_net_shapes t_net_plan t_net_fuse t_net_memory t_net_arms t_net_gradients t_net_ranks t_net_cpu
 check_PROGRAMS += $(net_tests)
 TESTS += $(net_tests)
 t_net_notation_SOURCES = tests/t_net_notation.c tests/net_fixture.h
@@ -10,6 +10,8 @@ t_net_shapes_SOURCES = tests/t_net_shapes.c tests/net_fixture.h
 t_net_shapes_LDADD = $(test_ldadd)
 t_net_plan_SOURCES = tests/t_net_plan.c tests/net_fixture.h
 t_net_plan_LDADD = $(test_ldadd)
+t_net_fuse_SOURCES = tests/t_net_fuse.c tests/net_fixture.h
+t_net_fuse_LDADD = $(test_ldadd)
 t_net_memory_SOURCES = tests/t_net_memory.c tests/net_fixture.h
 t_net_memory_LDADD = $(test_ldadd)
 t_net_arms_SOURCES = tests/t_net_arms.c tests/net_fixture.h

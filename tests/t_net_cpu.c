@@ -25,6 +25,8 @@ static const struct {
     {"C%dk3{param=spectral3d} T C%dk2{param=full-complex} T F3", false},
     {"C%dk3 R M3s2 C%dk3 R SP3 R F16 R D0.5 F3", true},
     {"C%dk1 R C%dk1 R GA F3", true},
+    {"C%dk3{boundary=periodic,engine=fft} R C%dk3{boundary=periodic,engine=fft} R SP7x6 R F3", true},
+    {"C%dk3{boundary=periodic} R SP*0.85 R C%dk3{boundary=periodic,engine=fft} R SP*0.85 R GA F3", true},
 };
 enum { NETS = sizeof nets / sizeof nets[0] };
 
