@@ -40,7 +40,7 @@ static const struct {
     {"R SP6 F3", "R SP6, F3, "},                                      /* the input itself is not rectified */
     {"C4k3 R [C4k3 R C4k3] R F3", "C4k3 R, C4k3 R, C4k3, ], R, F3, "}, /* two read the first one */
     {"C4k3 [R C4k3] F3", "C4k3, R, C4k3, ], F3, "},                    /* two read what it would join */
-    {"C3k1 R", "C3k1 R, "},
+    {"C5k3 GA C3k1 R", "C5k3, GA, C3k1 R, "},
 };
 
 static void test_where(void **state)
