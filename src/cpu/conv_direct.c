@@ -3,12 +3,18 @@
  * A block is some output rows of one image: its windows [pixels][kh*kw*ci] fit in L2 beside the result. Forward and the gradient of x go image by
  * image, so they do not depend on the threads; the filter gradient has one sum per image, added to one per thread, and these in the order of threads:
  * a single sum over 65,536 pixels would lose 3e-6. A rectifier takes a block as soon as its products are done, and masks dy into a copy of the block:
- * neither leaves L2. Its bits: each row of an output map, [ow * co] numbers, has words of its own. */
+ * neither leaves L2. Its bits: each row of an output map, [ow * co] numbers, has words of its own.
+ *
+ * 3 > 96 channels, 3x3, 32 x 32 maps, batch 64: 0.34 GF forward, 2 ms at 173 GF/s, and 25 MB of y, 1.2 ms past the cache at 21 GB/s; backward as much,
+ * and dy is read, 1.8 ms. Gathering windows of 27 numbers, rectifying and adding up the bias in L2 take as long again (measured: 5.3 and 6.2 ms). */
 #include "conv.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
-enum { BLOCK_BYTES = 512 * 1024 };
+enum {
+    BLOCK_BYTES = 256 * 1024, /* of windows, or of the results beside them: both stay in L2 */
+};
 
 hs_status hs_cpu_direct_plan(hs_conv *conv)
 {
@@ -16,7 +22,7 @@ hs_status hs_cpu_direct_plan(hs_conv *conv)
     hs_cpu_direct *p = &conv->direct;
     p->k_all = d->kh * d->kw * d->ci;
     p->plain = d->kh == 1 && d->kw == 1 && d->stride == 1;
-    const size_t row_bytes = (size_t)d->ow * (size_t)p->k_all * sizeof(float);
+    const size_t wider = (size_t)(p->k_all > d->co ? p->k_all : d->co), row_bytes = (size_t)d->ow * wider * sizeof(float);
     const size_t rows = BLOCK_BYTES / (row_bytes > 0 ? row_bytes : 1);
     p->block_rows = rows < 1 ? 1 : rows > (size_t)d->oh ? d->oh : (int)rows;
     return HS_OK;
@@ -90,6 +96,19 @@ static bool contiguous(const hs_conv_desc *d, int ox)
     return !d->flip && first >= 0 && first + d->kw <= d->w;
 }
 
+/* COUNT numbers from a window's row. Short rows are copied without a call, which would take longer than they. */
+static void copy_run(size_t count, const float *from, float *to)
+{
+    if (count > 16) {
+        memcpy(to, from, count * sizeof(float));
+        return;
+    }
+    for (; count >= 4; count -= 4, from += 4, to += 4)
+        memcpy(to, from, 4 * sizeof(float));
+    for (; count > 0; count--)
+        *to++ = *from++;
+}
+
 static void gather_row(const hs_conv_desc *d, const float *row, int ox, float *to)
 {
     const size_t c = (size_t)d->ci;
@@ -98,7 +117,7 @@ static void gather_row(const hs_conv_desc *d, const float *row, int ox, float *t
         return;
     }
     if (contiguous(d, ox)) {
-        memcpy(to, row + (size_t)(ox * d->stride - d->pad_w) * c, (size_t)d->kw * c * sizeof(float));
+        copy_run((size_t)d->kw * c, row + (size_t)(ox * d->stride - d->pad_w) * c, to);
         return;
     }
     for (int t = 0; t < d->kw; t++, to += c) {
@@ -170,7 +189,8 @@ static const float *windows(const hs_conv *conv, const float *image, int row, in
 static void gate_rows(const hs_conv *conv, bool read, int rows, const float *x, float *y, uint16_t *bits)
 {
     const int width = conv->d.ow * conv->d.co, whole = width / HS_CPU_PAD * HS_CPU_PAD;
-    hs_cpu_rows r = {.rows = rows, .width = whole, .x = x, .ldx = width, .y = y, .ldy = width, .scale = 1, .words = (ptrdiff_t)row_words(conv),
+    const bool stream = !read && width == whole && (uintptr_t)y % 64 == 0; /* y is not read soon; masked gradients are */
+    hs_cpu_rows r = {.rows = rows, .width = whole, .x = x, .ldx = width, .y = y, .ldy = width, .scale = 1, .words = (ptrdiff_t)row_words(conv), .stream = stream,
                      .write = read ? NULL : bits, .read = read ? bits : NULL};
     conv->kernels->gate(&r);
     for (int row = 0; row < rows && whole < width; row++) {
@@ -211,43 +231,7 @@ static int rows_at(const hs_conv *conv, int row)
     return conv->d.oh - row < conv->direct.block_rows ? conv->d.oh - row : conv->direct.block_rows;
 }
 
-static void forward_image(const batch *b, size_t image, float *col, float *pack)
-{
-    const hs_conv *conv = b->conv;
-    const hs_conv_desc *d = &conv->d;
-    const size_t k = (size_t)conv->direct.k_all, co = (size_t)d->co;
-    const float *x = b->x + image * ((size_t)d->h * d->w * d->ci);
-    for (int row = 0; row < d->oh; row += conv->direct.block_rows) {
-        const int rows = rows_at(conv, row), pixels = rows * d->ow;
-        float *out = b->y + (image * d->oh + row) * d->ow * co;
-        const float *a = windows(conv, x, row, rows, col);
-        if (b->bias)
-            fill_bias(pixels, d->co, b->bias, out);
-        hs_cpu_product(conv->kernels, pack, false, false, pixels, d->co, (int)k, a, k, b->taps, co, b->bias != NULL, out, co);
-        if (d->relu)
-            gate_rows(conv, false, rows, out, out, row_bits(b, image, row));
-    }
-}
-
-static void forward(const void *context, int task, int thread)
-{
-    const batch *b = context;
-    const hs_cpu_range range = images_of(b, task);
-    (void)thread;
-    for (size_t i = range.first; i < range.last; i++)
-        forward_image(b, i, thread_memory(b->conv, b->scratch, task), hs_cpu_pack(b->conv->device, task));
-}
-
-void hs_cpu_direct_forward(const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y, void *saved,
-                           void *scratch)
-{
-    const batch b = {.conv = conv, .n = n, .x = x, .taps = taps, .bias = bias, .y = y, .bits = saved, .scratch = scratch};
-    hs_cpu_each(conv->threads, conv->threads, forward, &b);
-}
-
-/* ---- backward --------------------------------------------------------------------------------------------------------------------------- */
-
-/* A thread's memory: windows, its copy of masked gradients, the gradients of an image and their sums: taps [kh*kw][ci][co], bias [co]. */
+/* A thread's memory: windows, a block on its way through the rectifier, the gradients of an image and their sums: taps [kh*kw][ci][co], bias [co]. */
 typedef struct room {
     float *col, *masked, *image, *sum;
 } room;
@@ -260,6 +244,43 @@ static room room_of(const hs_conv *conv, void *scratch, int thread)
     r.sum = r.image + gradient_floats(conv);
     return r;
 }
+
+static void forward_image(const batch *b, size_t image, room r, float *pack)
+{
+    const hs_conv *conv = b->conv;
+    const hs_conv_desc *d = &conv->d;
+    const size_t k = (size_t)conv->direct.k_all, co = (size_t)d->co;
+    const float *x = b->x + image * ((size_t)d->h * d->w * d->ci);
+    for (int row = 0; row < d->oh; row += conv->direct.block_rows) {
+        const int rows = rows_at(conv, row), pixels = rows * d->ow;
+        float *y = b->y + (image * d->oh + row) * d->ow * co, *out = d->relu ? r.masked : y;
+        const float *a = windows(conv, x, row, rows, r.col);
+        if (b->bias)
+            fill_bias(pixels, d->co, b->bias, out);
+        hs_cpu_product(conv->kernels, pack, false, false, pixels, d->co, (int)k, a, k, b->taps, co, b->bias != NULL, out, co);
+        if (d->relu)
+            gate_rows(conv, false, rows, out, y, row_bits(b, image, row));
+    }
+}
+
+static void forward(const void *context, int task, int thread)
+{
+    const batch *b = context;
+    const hs_cpu_range range = images_of(b, task);
+    (void)thread;
+    for (size_t i = range.first; i < range.last; i++)
+        forward_image(b, i, room_of(b->conv, b->scratch, task), hs_cpu_pack(b->conv->device, task));
+    atomic_thread_fence(memory_order_seq_cst); /* stores past the cache are not ordered by themselves */
+}
+
+void hs_cpu_direct_forward(const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y, void *saved,
+                           void *scratch)
+{
+    const batch b = {.conv = conv, .n = n, .x = x, .taps = taps, .bias = bias, .y = y, .bits = saved, .scratch = scratch};
+    hs_cpu_each(conv->threads, conv->threads, forward, &b);
+}
+
+/* ---- backward --------------------------------------------------------------------------------------------------------------------------- */
 
 static size_t taps_of(const hs_conv *conv)
 {

@@ -108,24 +108,42 @@ static void unfold_complex(int p, int len, int width, const float *a, const floa
     }
 }
 
-static void gate(const hs_cpu_rows *r)
+INLINE void gate_as(const hs_cpu_rows *r, const bool write, const bool read, const bool stream)
 {
-    const float *x = r->x;
-    float *y = r->y;
-    for (int row = 0; row < r->rows; row++, x += r->ldx, y += r->ldy)
+    for (int row = 0; row < r->rows; row++) {
+        const float *x = r->x + row * r->ldx;
+        float *y = r->y + row * r->ldy;
+        uint16_t *to = write ? r->write + row * r->words : NULL;
+        const uint16_t *from = read ? r->read + row * r->words : NULL;
         for (int first = 0; first < r->width; first += HS_CPU_PAD) {
-            const ptrdiff_t word = row * r->words + first / HS_CPU_PAD;
-            const unsigned read = r->read ? r->read[word] : 0xFFFFu;
-            unsigned write = 0;
+            unsigned bits = 0;
             for (int l = 0; l < HS_CPU_PAD; l += HS_LANES) {
                 const vec v = LOAD(x + first + l);
-                const unsigned some = r->write ? PASSED(v) : read >> l;
-                write |= some << l;
-                PUT(r->stream, y + first + l, r->scale * KEPT(v, some));
+                const unsigned some = write ? PASSED(v) : read ? (unsigned)*from >> l : ~0u;
+                bits |= some << l;
+                PUT(stream, y + first + l, r->scale * (write || read ? KEPT(v, some) : v));
             }
-            if (r->write)
-                r->write[word] = (uint16_t)write;
+            if (write)
+                *to++ = (uint16_t)bits;
+            if (read)
+                from++;
         }
+    }
+}
+
+/* One loop for each use: asked number by number, what to do would take longer than doing it. */
+static void gate(const hs_cpu_rows *r)
+{
+    if (r->write && r->stream)
+        gate_as(r, true, false, true);
+    else if (r->write)
+        gate_as(r, true, false, false);
+    else if (r->read && r->stream)
+        gate_as(r, false, true, true);
+    else if (r->read)
+        gate_as(r, false, true, false);
+    else
+        gate_as(r, false, false, r->stream);
 }
 
 /* ---- filter spectra -------------------------------------------------------------------------------------------------------------------- */
