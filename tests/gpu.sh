@@ -2,7 +2,8 @@
 # gpu.sh - what only a machine with a GPU can show, in under eight minutes. TAP on standard output.
 #
 #   sh ../tests/gpu.sh [SCRATCH]      in the build directory of a program configured with CUDA, after `make check`
-#   sh tests/gpu.sh [SCRATCH]         anywhere else: programs are taken from PATH (a bundle's, an installation's)
+#   sh tests/gpu.sh [SCRATCH]         anywhere else: programs are taken from PATH (a bundle's, an installation's): halfspec, t_cpu_ops and t_gpu_conv,
+#                                     with tests/ and jobs/bench/ side by side
 #
 # Device facts; every op case against `ref`; convolution by every way and precision; training against the losses of device = cpu in exact, fp32, tf32 and
 # bf16; a step as a CUDA graph and launch by launch, bit for bit; NCCL with one rank; two ranks on one GPU through mpi-staged; compute-sanitizer on small
@@ -132,17 +133,26 @@ else
     check "follow the losses of one" near fp32 staged 1e-4
 fi
 
-# ---- compute-sanitizer: small shapes with ragged edges, each kernel once ----------------------------------------------------------------
+# ---- compute-sanitizer: small shapes with ragged edges, each kernel once, in half of the time at most ---------------------------------------
+# sanitize TOOL NAME WAY COMMAND...     WAY: to convolve in space, or nothing
+sanitize() {
+    tool=$1
+    cases=$2
+    way=$3
+    shift 3
+    if [ $(($(date +%s) - began)) -gt $((total * 5 / 8)) ]; then skip "NOT LOOKED AT by $tool, the time is over: $cases"; else
+        check "compute-sanitizer $tool finds nothing in $cases" quietly "$tool" \
+            env HALFSPEC_CUDA_CONV="$way" "$sanitizer" --tool "$tool" --error-exitcode 9 "$@"
+    fi
+}
 if [ "$device" = cuda ]; then
     sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2> /dev/null)
     if [ -z "$sanitizer" ] || [ -z "$ops" ]; then skip "NO RACES WERE LOOKED FOR: compute-sanitizer is not installed here"; else
-        for tool in memcheck racecheck; do
-            for cases in "norm rows=" "conv direct n=1/2 6x5" "conv fft n=1/2 6x5"; do
-                check "compute-sanitizer $tool finds nothing in $cases" quietly "$tool" \
-                    "$sanitizer" --tool "$tool" --error-exitcode 9 "$ops" cuda "$cases"
-            done
-            [ -z "$conv" ] || check "compute-sanitizer $tool finds nothing in convolutions on tensor cores" quietly "$tool-conv" \
-                "$sanitizer" --tool "$tool" --error-exitcode 9 "$conv" gpu
+        for tool in racecheck memcheck; do
+            sanitize "$tool" "convolution by own kernels" implicit "$ops" cuda "conv direct n=1/2 6x5"
+            sanitize "$tool" "convolution by FFT" "" "$ops" cuda "conv fft n=1/2 6x5"
+            [ -z "$conv" ] || sanitize "$tool" "convolution on tensor cores" "" "$conv" gpu
+            sanitize "$tool" "batch normalisation" "" "$ops" cuda "norm rows="
         done
     fi
 fi
