@@ -67,8 +67,10 @@ EXTRA_DIST += tests/t_cuda_registers.sh
 # not in TESTS: they want a GPU
 EXTRA_DIST += tests/gpu.sh
 if HS_CUDA
-check_PROGRAMS += t_gpu_conv
+check_PROGRAMS += t_gpu_conv t_gpu_precision
 endif
 t_gpu_conv_SOURCES = tests/t_cuda_conv.c
 t_gpu_conv_LDADD = $(test_ldadd)
+t_gpu_precision_SOURCES = tests/t_cuda_precision.c $(op_cases)
+t_gpu_precision_LDADD = $(test_ldadd)
 EXTRA_DIST += tests/t_cuda_no_compiler.sh tests/t_cuda_ways.sh

@@ -2,8 +2,8 @@
 # gpu.sh - what only a machine with a GPU can show, in under eight minutes. TAP on standard output.
 #
 #   sh ../tests/gpu.sh [SCRATCH]      in the build directory of a program configured with CUDA, after `make check`
-#   sh tests/gpu.sh [SCRATCH]         anywhere else: programs are taken from PATH (a bundle's, an installation's): halfspec, t_cpu_ops and t_gpu_conv,
-#                                     with tests/ and jobs/bench/ side by side
+#   sh tests/gpu.sh [SCRATCH]         anywhere else: programs are taken from PATH (a bundle's, an installation's): halfspec, t_cpu_ops, t_gpu_conv and
+#                                     t_gpu_precision, with tests/ and jobs/bench/ side by side
 #
 # Device facts; every op case against `ref`; convolution by every way and precision; training against the losses of device = cpu in exact, fp32, tf32 and
 # bf16; a step as a CUDA graph and launch by launch, bit for bit; NCCL with one rank; two ranks on one GPU through mpi-staged; compute-sanitizer on small
@@ -84,6 +84,7 @@ sed -n '1s/^/# /p' "$scratch/probe.out"
 # ---- ops ---------------------------------------------------------------------------------------------------------------------------
 ops=$(program t_cpu_ops)
 conv=$(program t_gpu_conv)
+rounded=$(program t_gpu_precision)
 if [ -z "$ops" ]; then not_ok "t_cpu_ops is not here: make check first, or bundle it"; else
     check "every op case agrees with ref" quietly ops "$ops" "$device"
     sed -n '/^ok/s/^/# /p' "$scratch/ops.out"
@@ -94,6 +95,13 @@ if [ "$device" = cuda ] && [ -n "$ops" ]; then
     done
     if [ -z "$conv" ]; then not_ok "t_gpu_conv is not here: make check first, or bundle it"; else
         check "convolution in space in every precision has the error of its rounding" quietly conv "$conv" gpu
+    fi
+fi
+
+if [ "$device" = cuda ]; then
+    if [ -z "$rounded" ]; then not_ok "t_gpu_precision is not here: make check first, or bundle it"; else
+        check "ops in exact, tf32 and bf16 have the errors of their rounding" quietly rounded "$rounded"
+        sed -n '/^ok/s/^/# /p' "$scratch/rounded.out"
     fi
 fi
 
