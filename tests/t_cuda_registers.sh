@@ -31,7 +31,7 @@ awk '
             if ($i == "Used") registers = $(i + 1)
         shared = match($0, /[0-9]+ bytes smem/) ? substr($0, RSTART) + 0 : 0
         print arch, name, registers, shared, stack, spills
-    }' $logs | sort > "$scratch/now"
+    }' $logs | LC_ALL=C sort > "$scratch/now"
 compiler=$(sed -n 's/^compiler: //p' $logs | sort -u)
 if [ "${1:-}" = --renew ]; then
     {
