@@ -4,8 +4,10 @@
  * transforms that is the real transform of H, of which m = min(H, h) coordinates are kept, and the transposed one of h:
  *     y_j = s (X_0/2 + sum_{0 < v < m/2} Re X_v cos(2 pi v j / h) - Im X_v sin(..) + [m even] Re X_{m/2} cos(pi j) / sqrt2),  s = 2 / sqrt(H h)
  * and the same with H and h exchanged is its transpose. Otherwise the matrix P does it, which maps even parts e_i = x_i + x_{-i} to even parts and
- * odd parts o_i = x_i - x_{-i} to odd ones: two products of a quarter of its size. For 32 -> 27 that is 2 * 16 * 14 + .. = 860 flops of multiply-adds
- * a line of one channel; straight-line code needs some 500 additions and multiplications, which fill the same units, and no copies. */
+ * odd parts o_i = x_i - x_{-i} to odd ones: two products of a quarter of its size.
+ *
+ * 32 -> 27 takes 17 * 14 + 15 * 13 = 433 multiply-adds a channel by the folded matrices and 864 by P itself, and 216 + 419 operations in straight-line
+ * code, which needs no passes to fold and unfold: the six poolings of paper-sp, forward and backward, 65 ms instead of 93 (one thread, batch 64). */
 #include "spool.h"
 
 #include <math.h>

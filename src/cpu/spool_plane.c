@@ -2,7 +2,11 @@
  *
  * A thread takes one image and one panel of its channels. Rows come from memory, or from the columns of a spectrum, through a line in L1 where they
  * are rectified; each is pooled along x into MID [rows][width of the other end], in L2, whose columns are then pooled along y and leave through
- * the other rectifier: to memory as they are, or as rows of the transform that follows. Backward is the same from the other end, with masks. */
+ * the other rectifier: to memory as they are, or as rows of the transform that follows. Backward is the same from the other end, with masks.
+ *
+ * Bounds of 32 x 32 -> 27 x 27 between maps: 4 (1024 + 729) = 7 KB a plane from and to memory, 0.5 us at 15 GB/s; 59 lines of 635 operations, 37,000,
+ * 0.4 us at 90 GF/s, half of what multiply-adds reach. Measured with both rectifiers, 128 channels, one thread: 1.15 us each way; stores through
+ * the cache would make it 1.5, prefetching the next row changes nothing. */
 #include "spool.h"
 
 #include <stdatomic.h>
