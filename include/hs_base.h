@@ -20,6 +20,9 @@ hs_status hs_calloc(size_t count, size_t size, const char *what, void *out);
 void hs_free(void *pointer); /* NULL is fine */
 long hs_live_blocks(void);   /* blocks from hs_calloc not yet freed, over the whole process */
 
+double hs_resident_bytes(void); /* of this process that lie in memory now; 0 where the system does not tell */
+double hs_resident_peak(void);  /* the most that ever did */
+
 /* ---- lifetime packing: where buffers lie in one arena ---------------------------------------------------------------- */
 
 /* A buffer is in use from time FIRST to time LAST, both included. The planner fills offset. */

@@ -152,6 +152,10 @@ hs_status hs_run_flush(hs_run *run); /* RUN/run.h5 becomes visible whole */
 hs_status hs_run_close(hs_run **run);
 double hs_run_seconds(const hs_run *run); /* time spent in here so far */
 
+/* Host memory that the process takes beside the caller's: by an open run without history, at most while a checkpoint is written. */
+double hs_run_memory(const hs_run_layer *layer, int layers);
+double hs_checkpoint_memory(const hs_checkpoint *checkpoint);
+
 /* ---- looking at files ----------------------------------------------------------------------------------------------------------------------------- */
 
 /* Print what FILE is and holds (any of our formats) to OUT. */

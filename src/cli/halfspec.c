@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__ /* known behind the first header of the C library */
+#include <malloc.h>
+#endif
 
 #include "cli.h"
 
@@ -83,10 +86,20 @@ static int run_alone(const cli_command *command, hs_status found, char **word, i
     return code;
 }
 
+/* Large blocks go back to the system when they are freed. Left alone, glibc keeps ever larger ones for itself once one was freed, and what initial
+ * filters took at the start is still resident when files are built: 16 to 40 MiB above the plan, and never twice the same. */
+static void return_large_blocks(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 17);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     const cli_command *command = &cli_help;
     hs_status found = HS_OK;
+    return_large_blocks();
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes shall be an error of write, not our end in the middle of a step */
     if (argc < 2) {
         if (is_first_process())

@@ -81,7 +81,12 @@ static hs_status make_scratch(hs_trainer *t)
         HS_TRY(hs_calloc(filters, sizeof(double), "filter history", same[i]));
     HS_TRY(hs_calloc(coords, sizeof(double), "filter history", &h->coords));
     HS_TRY(hs_calloc(plane, sizeof(double), "filter history", &h->plane));
-    return hs_calloc(t->parameters.bytes + 1, 1, "parameters before a step", &h->before);
+    return t->world.config->history_every != 0 ? hs_calloc(t->parameters.bytes + 1, 1, "parameters before a step", &h->before) : HS_OK;
+}
+
+hs_status hs_history_describe(hs_trainer *t)
+{
+    return t->world.comm->rank == 0 ? list_layers(&t->history, t->world.net) : HS_OK;
 }
 
 hs_status hs_history_open(hs_trainer *t)
@@ -89,7 +94,6 @@ hs_status hs_history_open(hs_trainer *t)
     hs_history *h = &t->history;
     if (t->world.comm->rank != 0)
         return HS_OK;
-    HS_TRY(list_layers(h, t->world.net));
     HS_TRY(make_scratch(t));
     hs_run_options options = {.dir = t->world.config->run,
                               .provenance = &t->origin.public,

@@ -87,16 +87,21 @@ static hs_run_step describe(const hs_trainer *t, int i)
                          .backward = typical(t, i, true)};
 }
 
-hs_status hs_plan_record(hs_trainer *t)
+hs_status hs_plan_record(hs_trainer *t, bool ended)
 {
     hs_run_step *step = NULL;
     const int rows = t->layer_clock.rows;
-    if (t->world.comm->rank != 0)
+    if (t->world.comm->rank != 0 || (t->resumed && t->layer_clock.passes == 0))
         return HS_OK;
     HS_TRY(hs_calloc((size_t)rows, sizeof *step, "plan", &step));
     for (int i = 0; i < rows; i++)
         step[i] = describe(t, i);
-    hs_run_plan_facts facts = {.capacity = t->world.capacity, .threads = t->world.device->threads};
+    hs_footprint footprint;
+    hs_footprint_make(t, &footprint);
+    hs_run_plan_facts facts = {.capacity = t->world.capacity,
+                               .threads = t->world.device->threads,
+                               .planned_bytes = footprint.total,
+                               .peak_bytes = ended ? hs_resident_peak() : 0};
     hs_status st = hs_run_plan(t->history.run, step, rows, &facts);
     hs_free(step);
     return st;

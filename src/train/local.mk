@@ -15,6 +15,7 @@ libhalfspec_la_SOURCES += \
 	src/train/output.c \
 	src/train/progress.c \
 	src/train/tables.c \
+	src/train/footprint.c \
 	src/train/history.c \
 	src/train/layer_clock.c \
 	src/train/provenance.c \

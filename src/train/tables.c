@@ -66,6 +66,19 @@ static void memory_rows(const hs_trainer *t)
     hs_info(log, "filter history on disk, uncompressed: about %s", text[8]);
 }
 
+/* The process as the kernel will see it at its largest; on a GPU the network is not in it. */
+static void footprint_rows(const hs_trainer *t)
+{
+    hs_footprint f;
+    char text[8][32];
+    hs_footprint_make(t, &f);
+    const double part[8] = {f.program, f.data, f.slabs, f.batches, f.ranks, f.history, f.files, f.total};
+    for (int i = 0; i < 8; i++)
+        bytes_text(part[i], text[i], sizeof text[i]);
+    hs_info(t->world.log, "memory of rank 0 at its peak: program and libraries %s, data sets %s, network and optimizer %s, batches %s, sums of ranks %s, "
+            "history %s, files being written %s; total %s", text[0], text[1], text[2], text[3], text[4], text[5], text[6], text[7]);
+}
+
 static void steps_row(const hs_trainer *t)
 {
     const hs_world *w = &t->world;
@@ -87,6 +100,7 @@ void hs_table_plan(hs_trainer *t, bool full)
     if (full) {
         layer_rows(t);
         memory_rows(t);
+        footprint_rows(t);
     }
     steps_row(t);
 }
@@ -111,6 +125,12 @@ void hs_table_times(hs_trainer *t)
         named += row[i].seconds;
     }
     hs_info(w->log, "%-24s %10.2f %7.1f", "start and rest", total - named, 100 * (total - named) / total);
+    hs_footprint f;
+    char peak[32], planned[32];
+    hs_footprint_make(t, &f);
+    bytes_text(hs_resident_peak(), peak, sizeof peak);
+    bytes_text(f.total, planned, sizeof planned);
+    hs_info(w->log, "%-24s %18s   planned %s", "memory at the peak", peak, planned);
     hs_info(w->log, "%-24s %10.2f %7.1f   %.0f img/s in steps, %.0f img/s over all", "total", total, 100.0,
             m->steps > 0 ? (double)m->samples / m->steps : 0, (double)m->samples / total);
 }

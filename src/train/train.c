@@ -62,7 +62,7 @@ static hs_status at_border(hs_trainer *t, const hs_step *s)
     const hs_config *c = t->world.config;
     int64_t step = t->state.step;
     if (hs_layer_clock_complete(t))
-        HS_TRY(hs_plan_record(t));
+        HS_TRY(hs_plan_record(t, false));
     if (s->wants_report)
         HS_TRY(log_row(t, s));
     if (due(t, c->eval_every, step, true))
@@ -128,7 +128,7 @@ static hs_status open_files(hs_trainer *t)
     HS_TRY(hs_output_open(t));
     HS_TRY(hs_history_open(t));
     HS_TRY(hs_layer_clock_make(t));
-    return t->resumed ? HS_OK : hs_plan_record(t); /* what an earlier start measured stays until this one has */
+    return hs_plan_record(t, false);
 }
 
 static hs_status run(hs_trainer *t, hs_train_result *result)
@@ -148,6 +148,7 @@ static hs_status run(hs_trainer *t, hs_train_result *result)
         st = loop(t);
     hs_progress_clear(t);
     if (st == HS_OK || st == HS_STOPPED) {
+        HS_TRY(hs_plan_record(t, true)); /* hs_history_close flushes it */
         fill_result(t, result);
         hs_table_times(t);
     }

@@ -171,6 +171,11 @@ typedef struct hs_intake {
     int staged;             /* -1: nothing */
 } hs_intake;
 
+/* Predicted bytes of host memory of rank 0 at its largest moment. */
+typedef struct hs_footprint {
+    double program, data, slabs, batches, ranks, history, files, total;
+} hs_footprint;
+
 /* Times of layers in a few steps, rank 0. */
 enum { HS_LAYER_PASSES = 4 };
 typedef struct hs_layer_clock {
@@ -212,6 +217,7 @@ typedef struct hs_trainer {
     hs_plateau plateau;
     double started;           /* hs_now at the start */
     double elapsed_before;    /* seconds of earlier starts */
+    double resident_start, resident_data; /* resident bytes when this began, and with the data sets open */
     double error_now;         /* error of an evaluation after exactly state.step steps, else NaN */
     hs_eval_sums evaluated;   /* the last evaluation */
     hs_times times;
@@ -289,6 +295,9 @@ void hs_progress_clear(hs_trainer *t);
 void hs_table_plan(hs_trainer *t, bool full);
 void hs_table_times(hs_trainer *t);
 
+/* footprint.c: rank 0, behind hs_trainer_plan and hs_history_describe. */
+void hs_footprint_make(const hs_trainer *t, hs_footprint *footprint);
+
 /* layer_clock.c: rank 0. */
 hs_status hs_layer_clock_make(hs_trainer *t);
 void hs_layer_clock_free(hs_trainer *t);
@@ -296,9 +305,11 @@ bool hs_layer_clock_due(const hs_trainer *t);      /* is the coming step timed? 
 bool hs_layer_clock_complete(const hs_trainer *t); /* was the last of them the step just done? */
 void hs_layer_clock_start(hs_trainer *t, bool backward);                       /* before the first layer of either direction */
 hs_status hs_layer_clock_mark(void *context, int row, bool backward, void *data); /* the network's hook */
-hs_status hs_plan_record(hs_trainer *t);                                       /* /plan of run.h5, as far as it is known */
+/* /plan of run.h5, as far as it is known; ENDED: with the peak of memory. What an earlier start measured stays until this one has. */
+hs_status hs_plan_record(hs_trainer *t, bool ended);
 
 /* history.c: rank 0. */
+hs_status hs_history_describe(hs_trainer *t); /* which layers there are */
 hs_status hs_history_open(hs_trainer *t);
 void hs_history_close(hs_trainer *t);
 hs_status hs_history_before(hs_trainer *t);  /* keep the parameters before a step whose update will be shown */

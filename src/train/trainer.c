@@ -17,6 +17,7 @@ hs_status hs_trainer_open(hs_trainer *t, const hs_config *config, hs_comm *comm,
 {
     t->options = options;
     t->started = hs_now();
+    t->resident_start = hs_resident_bytes();
     t->error_now = NAN;
     t->state.seed = (uint64_t)config->seed;
     t->state.best_error = INFINITY;
@@ -25,6 +26,7 @@ hs_status hs_trainer_open(hs_trainer *t, const hs_config *config, hs_comm *comm,
     hs_plateau_start(&t->plateau);
     HS_TRY(hs_agree(comm, hs_watchdog_start(&t->dog, config->watchdog, comm, options->log)));
     HS_TRY(hs_world_open(&t->world, config, comm, options->log));
+    t->resident_data = hs_resident_bytes();
     count_steps(t);
     return hs_agree(comm, hs_config_optim(config, t->world.net, t->epoch_steps, t->total_steps, t->optim_layer, &t->optim_config));
 }
@@ -70,6 +72,7 @@ hs_status hs_trainer_plan(hs_trainer *t)
 {
     HS_TRY(hs_world_plan(&t->world, true));
     HS_TRY(hs_agree(t->world.comm, plan_alone(t)));
+    HS_TRY(hs_agree(t->world.comm, hs_history_describe(t)));
     if (t->world.config->reproducible)
         HS_TRY(hs_agree(t->world.comm, hs_shards_make(t)));
     return HS_OK;
