@@ -185,7 +185,7 @@ void emulation::copy_later(void *shared, const void *from, std::size_t bytes)
 {
     fiber &f = team.each[team.running];
     if (reinterpret_cast<std::uintptr_t>(shared) % bytes || reinterpret_cast<std::uintptr_t>(from) % bytes)
-        die("copies to shared memory from or to where it is not aligned");
+        emulation::die(team.name, "copies to shared memory from or to where it is not aligned");
     f.copies.push_back({shared, from, bytes, f.group});
 }
 
