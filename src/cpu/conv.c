@@ -1,8 +1,7 @@
-/* conv.c - the convolution entries of the table: which engine, what it costs, and the calls. */
+/* conv.c - the convolution entries of the table: which engine, and the calls. */
 #include "conv.h"
 
 #include "hs_base.h"
-#include "hs_spectrum.h"
 
 static bool supports(const hs_device *device, const hs_conv_desc *d)
 {
@@ -11,45 +10,6 @@ static bool supports(const hs_device *device, const hs_conv_desc *d)
     if (d->engine == HS_ENGINE_FFT)
         return d->stride == 1 && (!spectrum || d->boundary == HS_BOUNDARY_PERIODIC);
     return d->engine == HS_ENGINE_DIRECT && !spectrum;
-}
-
-/* Rates of one core that the model counts with, measured with one thread on a 2-core AVX-512 machine (Sapphire Rapids class; the product kernel
- * reaches 170 GF/s from L2): products of bins 115 forward and 88 for the filter gradient, direct convolution 120, transforms 0.47 GF in 7 ms of
- * which half is memory. Only their ratios decide between engines. CACHED is the bandwidth of windows that stay in L2. */
-static const double rate_bins = 105e9, rate_dft = 120e9, rate_direct = 130e9, bandwidth = 12e9, cached = 60e9;
-
-static double direct_seconds(const hs_conv_desc *d)
-{
-    const double pixels = (double)d->capacity * d->oh * d->ow, k = (double)d->kh * d->kw * d->ci, passes = d->need_dx ? 3 : 2;
-    /* Thin matrices run slower: panels of fewer than 16 columns or windows of fewer than 16 numbers waste lanes. */
-    const double rate = rate_direct * (d->co < 16 ? d->co / 16.0 : 1) * (k < 64 ? (8 + k) / 72 : 1);
-    const double gather = d->kh == 1 && d->kw == 1 && d->stride == 1 ? 0 : passes * pixels * k * 4 * 2;
-    return passes * 2 * pixels * k * d->co / rate + gather / cached + passes * 4 * pixels * (d->ci + d->co) / bandwidth;
-}
-
-static double plane_seconds(int h, int w, int ph, int pw)
-{
-    const double rows = 0.5 * pw * pw, cols = 0.5 * ph * ph; /* multiply-adds of one real line by symmetric halves */
-    const double flops = 2 * h * rows + 4 * (pw / 2 + 1) * cols;
-    return flops / rate_dft + 4.0 * (h * w + 1.5 * ph * pw) / bandwidth;
-}
-
-static double fft_seconds(const hs_conv_desc *d)
-{
-    const bool zero = d->boundary == HS_BOUNDARY_ZERO;
-    const int ph = d->h + (zero ? d->kh / 2 : 0), pw = d->w + (zero ? d->kw / 2 : 0);
-    const double bins = hs_bins_count(ph, pw), ci = hs_cpu_pad(d->ci), co = hs_cpu_pad(d->co), n = d->capacity, passes = d->need_dx ? 3 : 2;
-    const double products = passes * 6 * bins * n * ci * co / rate_bins;
-    const double filters = passes * bins * ci * co * (2 * d->kh + d->kw + 6) * 2 / rate_dft; /* spectra made, or folded, per coefficient */
-    const double x = (d->in == HS_SPACE ? n * ci * plane_seconds(d->h, d->w, ph, pw) : 0) * (d->need_dx ? 2 : 1);
-    const int turns = d->out == HS_SPACE ? 1 : d->relu ? 2 : 0; /* of y, and of dy; a rectifier between two spectra goes through space */
-    const double y = turns * n * co * plane_seconds(d->h, d->w, ph, pw) * 2;
-    return products + filters + x + y + passes * bins * n * 2 * (ci + co) * 4 / bandwidth;
-}
-
-static double cost(const hs_device *device, const hs_conv_desc *d)
-{
-    return (d->engine == HS_ENGINE_FFT ? fft_seconds(d) : direct_seconds(d)) / device->threads;
 }
 
 static void destroy(hs_conv **plan)
@@ -131,7 +91,7 @@ static hs_status backward(hs_stream *s, hs_conv *plan, int n, const void *x, con
 
 const hs_conv_ops hs_cpu_conv_ops = {
     .supports = supports,
-    .cost = cost,
+    .cost = hs_cpu_conv_cost,
     .plan = plan,
     .destroy = destroy,
     .saved_bytes = saved_bytes,

@@ -46,6 +46,10 @@ void hs_cpu_filter_planes(const struct hs_conv *conv, bool transposed, const flo
  * [m][taps][width], which are overwritten. */
 void hs_cpu_filter_taps(const struct hs_conv *conv, int ci, int m, int co, int width, float *planes, float *dtaps);
 
+/* conv_cost.c: seconds of forward and backward; and the grid of the FFT engine, with what it takes on one core. */
+double hs_cpu_conv_cost(const hs_device *device, const hs_conv_desc *desc);
+double hs_cpu_fft_grid(const hs_cpu_kernels *kernels, const hs_conv_desc *desc, int *ph, int *pw);
+
 /* conv_direct.c */
 hs_status hs_cpu_direct_plan(struct hs_conv *conv);
 size_t hs_cpu_direct_saved(const struct hs_conv *conv);

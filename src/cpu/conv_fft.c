@@ -24,8 +24,8 @@ hs_status hs_cpu_fft_plan(const hs_cpu_device *device, hs_conv *conv)
 {
     const hs_conv_desc *d = &conv->d;
     hs_cpu_conv_fft *f = &conv->fft;
-    const bool zero = d->boundary == HS_BOUNDARY_ZERO;
-    const int ph = d->h + (zero ? d->kh / 2 : 0), pw = d->w + (zero ? d->kw / 2 : 0);
+    int ph, pw;
+    hs_cpu_fft_grid(device->kernels, d, &ph, &pw);
     f->cip = hs_cpu_pad(d->ci), f->cop = hs_cpu_pad(d->co);
     f->own_x = d->in == HS_SPACE || d->ci % HS_CPU_PAD != 0;
     f->own_y = d->out == HS_SPACE || d->co % HS_CPU_PAD != 0 || d->relu;

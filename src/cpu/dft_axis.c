@@ -24,6 +24,11 @@ static const hs_cpu_codelet *codelet_of(const hs_cpu_kernels *kernels, int p, in
     return NULL;
 }
 
+bool hs_cpu_axis_has_code(const hs_cpu_kernels *kernels, int p, int len)
+{
+    return codelet_of(kernels, p, len) != NULL;
+}
+
 hs_status hs_cpu_axis_plan(const hs_cpu_kernels *kernels, int p, int len, int cp, double scale, hs_cpu_axis *a)
 {
     *a = (hs_cpu_axis){.p = p, .len = len, .cosines = p / 2 + 1, .sines = (p - 1) / 2, .codelet = codelet_of(kernels, p, len)};

@@ -20,6 +20,8 @@ void hs_cpu_axis_destroy(hs_cpu_axis *a);
 
 /* By straight-line code or by FFTW, with the meaning of hs_cpu_codelet; BY_LINES says whether the axis goes this way. SCRATCH:
  * hs_cpu_fftw_floats. */
+/* Is there straight-line code for side P of which LEN numbers are in use? */
+bool hs_cpu_axis_has_code(const hs_cpu_kernels *kernels, int p, int len);
 bool hs_cpu_by_lines(const hs_cpu_axis *a);
 void hs_cpu_line_real(const hs_cpu_axis *a, int width, float *scratch, const float *x, ptrdiff_t ldx, const float *next, ptrdiff_t ld_next,
                       float *re, float *im, ptrdiff_t ldv);
