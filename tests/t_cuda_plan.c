@@ -52,8 +52,6 @@ static void stays_in_the_spectrum(void **state)
 
 /* ---- sealed edges ------------------------------------------------------------------------------------------------------------- */
 
-static const char net[] = "C8k3 R SP8 R C12k3 C12k3 R SP5 R C6k1 R F4";
-
 typedef struct outcome {
     double loss, *gradient;
     size_t count;
@@ -71,7 +69,7 @@ static void all_in_the_spectrum(const char *text, char *out, size_t capacity)
     }
 }
 
-static outcome pass_of(const char *precision)
+static outcome pass_of(const char *notation, const char *precision)
 {
     const hs_device_options options = {.threads = 1, .ordinal = -1, .local_size = 1, .precision = precision};
     hs_net_options net_options;
@@ -82,7 +80,7 @@ static outcome pass_of(const char *precision)
     net_options.boundary = HS_BOUNDARY_PERIODIC;
     net_options.engine = HS_ENGINE_FFT;
     for (int round = 0; round < 2; round++) {
-        fixture_create(&f, &hs_backend_cuda, net, &net_options, (hs_shape){12, 12, 3}, 4, 3);
+        fixture_create(&f, &hs_backend_cuda, notation, &net_options, (hs_shape){12, 12, 3}, 4, 3);
         f.backend->device->stream_destroy(&f.stream);
         f.backend->device->close(&f.device);
         OK(f.backend->device->open(f.backend, &options, &f.device));
@@ -106,21 +104,24 @@ static outcome pass_of(const char *precision)
 }
 
 /* A layer that took bf16 for fp32, or the other way round, would compute nonsense. In between, the errors of bf16: spectra keep 8 bits,
- * and rectifiers let some numbers near 0 through that fp32 stops. */
+ * and rectifiers let some numbers near 0 through that fp32 stops; a tenth is far more than either makes here, and far from nonsense. */
 static void keeps_sealed_edges(void **state)
 {
+    static const char *const nets[] = {"C8k3 SP8 R C12k3 C12k3 SP5 F4", "C8k3 R C8k3 R SP8 R C12k3 F4"};
     (void)state;
-    const outcome fine = pass_of("fp32"), half = pass_of("bf16");
-    double gap = 0, norm = 0;
-    for (size_t i = 0; i < fine.count; i++) {
-        gap += (half.gradient[i] - fine.gradient[i]) * (half.gradient[i] - fine.gradient[i]);
-        norm += fine.gradient[i] * fine.gradient[i];
+    for (int n = 0; n < 2; n++) {
+        const outcome fine = pass_of(nets[n], "fp32"), half = pass_of(nets[n], "bf16");
+        double gap = 0, norm = 0;
+        for (size_t i = 0; i < fine.count; i++) {
+            gap += (half.gradient[i] - fine.gradient[i]) * (half.gradient[i] - fine.gradient[i]);
+            norm += fine.gradient[i] * fine.gradient[i];
+        }
+        printf("# %s: bf16 against fp32: loss %.2e, gradient %.2e, relative\n", nets[n], fabs(half.loss / fine.loss - 1), sqrt(gap / norm));
+        assert_true(fabs(half.loss / fine.loss - 1) < 3e-2);
+        assert_true(gap > 0 && sqrt(gap / norm) < 0.1);
+        hs_free(fine.gradient);
+        hs_free(half.gradient);
     }
-    printf("# bf16 against fp32: loss %.2e, gradient %.2e, relative\n", fabs(half.loss / fine.loss - 1), sqrt(gap / norm));
-    assert_true(fabs(half.loss / fine.loss - 1) < 1e-2);
-    assert_true(gap > 0 && sqrt(gap / norm) < 0.2);
-    hs_free(fine.gradient);
-    hs_free(half.gradient);
 }
 
 static int little_memory(void **state)
