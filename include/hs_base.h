@@ -48,6 +48,7 @@ typedef struct hs_sha256 {
     uint32_t state[8];
     uint64_t bytes;
     unsigned char block[64];
+    bool plain; /* without the processor's own instructions: init finds out whether it must; tests may ask for it */
 } hs_sha256;
 void hs_sha256_init(hs_sha256 *h);
 void hs_sha256_add(hs_sha256 *h, const void *data, size_t bytes);

@@ -1,5 +1,5 @@
 # src/base - services that know nothing of networks
-libhalfspec_la_SOURCES += src/base/status.c src/base/log.c src/base/memory.c src/base/lease.c src/base/clock.c src/base/resident.c src/base/sha256.c \
+libhalfspec_la_SOURCES += src/base/status.c src/base/log.c src/base/memory.c src/base/lease.c src/base/clock.c src/base/resident.c src/base/sha256.h src/base/sha256.c src/base/sha256_x86.c \
 	src/base/file.c src/base/text.c src/base/config.c src/base/config_value.c src/base/config_parse.c src/base/config_print.c \
 	src/base/config_check.c src/base/config_private.h src/base/version.c
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hs_base.h"
+#include "sha256.h"
 
 /* ---- SHA-256: fractional parts of the cube roots of the first 64 primes ------------------------------------------------ */
 
@@ -32,26 +33,44 @@ static void expand(const unsigned char *block, uint32_t w[64])
     }
 }
 
-static void compress(uint32_t state[8], const unsigned char *block)
+/* One round; the caller turns the eight names instead of moving eight numbers. */
+#define ROUND(a, b, c, d, e, f, g, h, i)                                                                                              \
+    do {                                                                                                                              \
+        const uint32_t t = h + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & f) ^ (~e & g)) + round_constant[i] + w[i];            \
+        d += t;                                                                                                                       \
+        h = t + (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));                                             \
+    } while (0)
+
+static void compress_plain(uint32_t state[8], const unsigned char *block)
 {
-    uint32_t w[64], v[8];
+    uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], f = state[5], g = state[6], h = state[7];
     expand(block, w);
-    memcpy(v, state, sizeof v);
-    for (int i = 0; i < 64; i++) {
-        uint32_t s1 = rotr(v[4], 6) ^ rotr(v[4], 11) ^ rotr(v[4], 25), choose = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t t1 = v[7] + s1 + choose + round_constant[i] + w[i];
-        uint32_t s0 = rotr(v[0], 2) ^ rotr(v[0], 13) ^ rotr(v[0], 22), majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += t1;
-        v[0] = t1 + s0 + majority;
+    for (int i = 0; i < 64; i += 8) {
+        ROUND(a, b, c, d, e, f, g, h, i);
+        ROUND(h, a, b, c, d, e, f, g, i + 1);
+        ROUND(g, h, a, b, c, d, e, f, i + 2);
+        ROUND(f, g, h, a, b, c, d, e, i + 3);
+        ROUND(e, f, g, h, a, b, c, d, i + 4);
+        ROUND(d, e, f, g, h, a, b, c, i + 5);
+        ROUND(c, d, e, f, g, h, a, b, i + 6);
+        ROUND(b, c, d, e, f, g, h, a, i + 7);
     }
-    for (int i = 0; i < 8; i++)
-        state[i] += v[i];
+    state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+    state[4] += e, state[5] += f, state[6] += g, state[7] += h;
+}
+
+static void compress(hs_sha256 *h, const unsigned char *block)
+{
+    if (h->plain)
+        compress_plain(h->state, block);
+    else
+        hs_sha256_by_instructions(h->state, block, round_constant);
 }
 
 void hs_sha256_init(hs_sha256 *h)
 {
-    *h = (hs_sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+    *h = (hs_sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19},
+                     .plain = !hs_sha256_has_instructions()};
 }
 
 void hs_sha256_add(hs_sha256 *h, const void *data, size_t bytes)
@@ -64,12 +83,12 @@ void hs_sha256_add(hs_sha256 *h, const void *data, size_t bytes)
         memcpy(h->block + have, p, part);
         if (have + part < 64)
             return;
-        compress(h->state, h->block);
+        compress(h, h->block);
         p += part;
         bytes -= part;
     }
     for (; bytes >= 64; p += 64, bytes -= 64)
-        compress(h->state, p);
+        compress(h, p);
     if (bytes)
         memcpy(h->block, p, bytes);
 }
