@@ -138,6 +138,7 @@ static hs_status run(hs_bench *b)
     HS_TRY(hs_trainer_plan(t));
     HS_TRY(hs_world_feeds(&t->world, true));
     HS_TRY(hs_agree(b->comm, hs_intake_make(t)));
+    HS_TRY(hs_agree(b->comm, hs_replay_make(t)));
     print_facts(b);
     HS_TRY(run_parts(b));
     HS_TRY(hs_agree(b->comm, write_json(b)));
