@@ -16,7 +16,7 @@ static hs_status run_transform(op_run *run, const void *parameters)
     HS_TRY(ops->plan(op_device(run), p->capacity, p->h, p->w, p->c, &plan));
     void *scratch = op_scratch(run, ops->scratch_bytes(plan));
     hs_status st;
-    op_limit(run, 1e-6, "orthonormal, some log2(hw) roundings a number");
+    op_limit(run, 3e-6, "orthonormal, some log2(hw) roundings a number, or sums of h and w terms, cut off");
     if (p->inverse) {
         void *from = op_in_spectrum(run, "spectrum", p->n, p->h, p->w, p->c);
         st = ops->inverse(op_stream(run), plan, p->n, from, op_out(run, "space", OP_REAL, space), scratch);

@@ -1,4 +1,4 @@
-/* t_cuda_conv.c - the ways to convolve in space in every precision of a GPU, run by the emulation, against `ref`: errors are those
+/* t_cuda_conv.c - the ways to convolve, in every precision of a GPU, run by the emulation, against `ref`: errors are those
  * of the rounding that was asked for, neither more nor less, and equal calls give equal bits. fp32 is compared in t_cuda_ops. Linked with the backend of
  * a real GPU it is t_gpu_conv, which tests/gpu.sh runs. */
 #include <math.h>
@@ -203,6 +203,23 @@ static void bf16(void **state)
         follows("implicit", "bf16", &shapes[i], 5e-4, 8e-3);
 }
 
+/* Through spectra: bias and rectifier are part of the transform. Transforms and products round, in bf16 spectra do too. */
+static void spectral(void **state)
+{
+    static const hs_conv_desc fft[] = {
+        {.capacity = 2, .h = 9, .w = 11, .ci = 16, .co = 20, .kh = 3, .kw = 5, .stride = 1, .oh = 9, .ow = 11, .pad_h = 1, .pad_w = 2,
+         .bias = true, .need_dx = true, .relu = true, .engine = HS_ENGINE_FFT},
+        {.capacity = 3, .h = 8, .w = 7, .ci = 5, .co = 36, .kh = 4, .kw = 3, .stride = 1, .oh = 8, .ow = 7, .pad_h = 1, .pad_w = 1,
+         .boundary = HS_BOUNDARY_PERIODIC, .bias = true, .need_dx = true, .relu = true, .engine = HS_ENGINE_FFT},
+    };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        follows("implicit", "fp32", &fft[i], 0, 5e-6); /* tensor cores cut off what sums lose */
+        follows("implicit", "tf32", &fft[i], 5e-5, 2e-3);
+        follows("implicit", "bf16", &fft[i], 5e-4, 1e-2);
+    }
+}
+
 /* What a rectifier drops is dropped both ways; a number that is not one stays visible. */
 static void not_a_number(void **state)
 {
@@ -346,7 +363,8 @@ static void real_library(void **state)
 static int on_a_gpu(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain), cmocka_unit_test(tf32), cmocka_unit_test(bf16), cmocka_unit_test(not_a_number), cmocka_unit_test(real_library),
+        cmocka_unit_test(plain),    cmocka_unit_test(tf32),         cmocka_unit_test(bf16),
+        cmocka_unit_test(spectral), cmocka_unit_test(not_a_number), cmocka_unit_test(real_library),
     };
     return cmocka_run_group_tests_name("convolution in space on a GPU", tests, NULL, NULL);
 }
@@ -361,6 +379,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(plain),
         cmocka_unit_test(tf32),
         cmocka_unit_test(bf16),
+        cmocka_unit_test(spectral),
         cmocka_unit_test(not_a_number),
         cmocka_unit_test(library),
         cmocka_unit_test(numbered),
