@@ -32,6 +32,7 @@ awk '
         shared = match($0, /[0-9]+ bytes smem/) ? substr($0, RSTART) + 0 : 0
         print arch, name, registers, shared, stack, spills
     }' $logs | LC_ALL=C sort > "$scratch/now"
+# shellcheck disable=SC2086
 compiler=$(sed -n 's/^compiler: //p' $logs | sort -u)
 if [ "${1:-}" = --renew ]; then
     {
