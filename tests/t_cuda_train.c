@@ -73,6 +73,28 @@ static void with_nccl(hs_comm *comm, const char *scratch)
     unsetenv("HS_EMULATE_DEVICES");
 }
 
+/* One rank's device is missing, or too small for the plan: that rank says why before the first step, the others that they heard. */
+static void bad_devices(hs_comm *comm, const char *scratch)
+{
+    static const char *const words[] = {"net=C64k3 R F4", "data=synthetic:96,32,32,3,4", "device=cuda", "max-steps=2", NULL};
+    const int last = comm->size - 1;
+    char run[320];
+    snprintf(run, sizeof run, "%s/missing", scratch);
+    if (comm->rank == last)
+        setenv("HS_EMULATE", "no-device", 1);
+    hs_status st = fixture_train(comm, run, words, NULL);
+    unsetenv("HS_EMULATE");
+    tap_ok(comm->rank == last ? st == HS_EUNSUPPORTED && strstr(hs_fail_text(), "no CUDA device is visible") : st == HS_EREMOTE,
+           "a rank without a device");
+    snprintf(run, sizeof run, "%s/small", scratch);
+    if (comm->rank == last)
+        setenv("HS_EMULATE_MEMORY", "41943040", 1); /* 40 MiB, of which cuBLAS takes 32 */
+    st = fixture_train(comm, run, words, NULL);
+    unsetenv("HS_EMULATE_MEMORY");
+    tap_ok(comm->rank == last ? st == HS_EINTERNAL && strstr(hs_fail_text(), "MiB of device memory are needed") : st == HS_EREMOTE,
+           "a device that is too small: the plan says how much was needed");
+}
+
 int main(int argc, char **argv)
 {
     hs_comm *comm = NULL;
@@ -82,6 +104,7 @@ int main(int argc, char **argv)
     tap_comm = comm;
     fixture_scratch(comm, scratch);
     all_nets(comm, scratch);
+    bad_devices(comm, scratch);
 #ifdef HAVE_NCCL
     with_nccl(comm, scratch);
 #endif
