@@ -48,7 +48,6 @@ static void all_nets(hs_comm *comm, const char *scratch)
             (const char *const[]){"net=C4k3 R C6k5 T F4", sums, "conv.engine=fft", "optimizer=adamw", "lr.schedule=cosine", "lr.warmup=4",
                                   "lr.conv2=1e-4", "clip=0.5", "l2=1e-3", "moment=modulus", NULL});
     compare(comm, scratch, "streamed", repeats, (const char *const[]){"net=C4k3 R F4", sums, "data.resident=0", "l1.spectral=1e-3", NULL});
-    compare(comm, scratch, "normalised", repeats, (const char *const[]){"net=C4k3 [C4k3 BN R C4k3 BN] R F4", sums, "boundary=periodic", NULL});
     compare(comm, scratch, "host sums", 0, (const char *const[]){"net=C4k3 R F4", comm->size > 1 ? "comm=mpi-staged" : "reproducible=yes", NULL});
     compare(comm, scratch, "frames", 0, (const char *const[]){"net=C4k3 R F4", sums, "param=spatial", "l1.spectral=1e-3", NULL});
     if (comm->size > 1)
