@@ -82,4 +82,16 @@ void hs_cpu_bins_multiply(const hs_cpu_bins *b, const float *planes);
 /* dtaps of X (k = ci channels) and of the gradient in b->y. */
 void hs_cpu_bins_correlate(const hs_cpu_bins *b, float *dtaps);
 
+/* conv_bf16.c: factors of a bin rounded to bf16. Numbers of 32 bits that the factors of x take in one bin of K channels, and a panel of the filter
+ * (0 in fp32). */
+size_t hs_cpu_pairs_x_size(const struct hs_conv *conv, int k);
+size_t hs_cpu_pairs_panel(const struct hs_conv *conv, int k);
+/* X of one bin -> TO [xs, xi, xr][n][hs_cpu_pair_row(k)]. */
+void hs_cpu_pairs_x(const hs_cpu_bins *b, const float *x, uint32_t *to);
+/* W [3][k][width] -> TO [3][][width]; with X as above, what the product takes. */
+hs_cpu_pairs hs_cpu_pairs_filter(const hs_cpu_bins *b, int width, const float *w, const uint32_t *x, uint32_t *to);
+/* MW channels of x from X and WIDE of the gradient from D, of one bin -> TO, three times pairs of samples [mw] of xs, xi, xr and
+ * [wide] of dr, dr - di, dr + di. */
+hs_cpu_pairs hs_cpu_pairs_block(const hs_cpu_bins *b, const float *x, int mw, const float *d, int wide, uint32_t *to);
+
 #endif

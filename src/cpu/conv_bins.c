@@ -5,7 +5,8 @@
  * the filters' spectra is ever stored.
  * Gradient of the filters: a task is a block of the filter matrix, and walks over all frequencies with its accumulators in L2.
  * Groups and blocks are as large as L2 allows, because each of them reads the spectra again: 192 x 192 channels in panels of 48 one by one read
- * x four times, at 14 to 25 GB/s a core against 170 GF/s of products. Sums are formed in one order whatever the groups, blocks or threads. */
+ * x four times, at 14 to 25 GB/s a core against 170 GF/s of products. Sums are formed in one order whatever the groups, blocks or threads.
+ * In bf16 (conv_bf16.c) all is fp32 until a bin is due; then its factors are rounded. */
 #include "conv.h"
 
 #include <stdatomic.h>
@@ -77,10 +78,16 @@ static int multiply_groups(const hs_conv *conv, int k, int cp)
     return count;
 }
 
+/* xr + xi of one bin; in bf16 all its three factors. */
+static size_t factor_floats(const hs_conv *conv, int k)
+{
+    return conv->device->bf16 ? hs_cpu_pairs_x_size(conv, k) : (size_t)conv->d.capacity * (size_t)hs_cpu_pad(k);
+}
+
 static size_t multiply_floats(const hs_conv *conv, int k, int cp)
 {
     const size_t kp = (size_t)hs_cpu_pad(k), width = (size_t)widest_group(cp, multiply_groups(conv, k, cp));
-    return kp * (width * column_planes(&conv->fft.grid) + 6 * HS_CPU_PANEL) + 2 * (size_t)conv->d.capacity * kp;
+    return kp * (width * column_planes(&conv->fft.grid) + 6 * HS_CPU_PANEL) + 2 * factor_floats(conv, k) + hs_cpu_pairs_panel(conv, k);
 }
 
 /* One column of frequencies and one group of panels, and the memory of the thread that does it. */
@@ -90,6 +97,7 @@ typedef struct column {
     int v, bin;                     /* first bin of the column */
     bool self;                      /* it is its own mirror */
     float *g, *plus, *minus, *xs[2]; /* [group][k][2ry+1][2][width]; [3][k][width] of u and of -u; xr + xi of both */
+    uint32_t *pairs;                 /* [3][][width] in bf16, where xs is [xs, xi, xr][n][] */
 } column;
 
 /* Bins u and -u of the column; returns how many they are. */
@@ -101,17 +109,23 @@ static int bins_of(const column *c, int u, ptrdiff_t at[2])
     return has_mirror(grid, c->self, u) ? 2 : 1;
 }
 
-/* The panel of WIDTH columns from FIRST at one bin; part PART of PARTS of bin NEXT is fetched meanwhile. */
-static void multiply_bin(const hs_cpu_bins *b, ptrdiff_t bin, const float *xs, int first, int width, const float *w, ptrdiff_t next, int part, int parts)
+/* The panel of WIDTH columns from FIRST at bin I of the pair; part PART of PARTS of bin NEXT is fetched meanwhile. */
+static void multiply_bin(const column *c, int i, ptrdiff_t bin, int first, int width, ptrdiff_t next, int part, int parts)
 {
+    const hs_cpu_bins *b = c->b;
     const ptrdiff_t plane = (ptrdiff_t)b->k * width;
-    const float *x = b->x.at + bin * b->x.bin;
+    const float *x = b->x.at + bin * b->x.bin, *xs = c->xs[i], *w = i ? c->minus : c->plus;
     const size_t share = (size_t)b->n * (size_t)b->x.sample / (size_t)parts;
     const hs_cpu_bin one = {.rows = b->n, .k = b->k, .width = width, .x = x, .xs = xs, .x_row = b->x.sample, .x_im = b->x.im,
                             .xs_row = hs_cpu_pad(b->k), .w1 = w, .w2 = w + plane, .w3 = w + 2 * plane,
                             .y = b->y.at + bin * b->y.bin + first, .y_row = b->y.sample, .y_im = b->y.im, .stream = b->stream,
                             .next = {b->x.at + next * b->x.bin + share * (size_t)part, share}};
-    b->conv->kernels->bin(&one);
+    if (b->conv->device->bf16) {
+        const hs_cpu_pairs p = hs_cpu_pairs_filter(b, width, w, (const uint32_t *)xs, c->pairs);
+        b->conv->device->bf16->bin(&one, &p);
+    } else {
+        b->conv->kernels->bin(&one);
+    }
 }
 
 static void multiply_pair(const column *c, int u)
@@ -126,7 +140,10 @@ static void multiply_pair(const column *c, int u)
         next[1] = next[0];
     for (int i = 0; i < count; i++) {
         const float *x = b->x.at + at[i] * b->x.bin;
-        k->sums(b->n, kp, x, b->x.sample, x + b->x.im, b->x.sample, c->xs[i], NULL, kp);
+        if (b->conv->device->bf16)
+            hs_cpu_pairs_x(b, x, (uint32_t *)c->xs[i]);
+        else
+            k->sums(b->n, kp, x, b->x.sample, x + b->x.im, b->x.sample, c->xs[i], NULL, kp);
     }
     const float *g = c->g;
     for (int p = 0; p < parts; p++) {
@@ -135,7 +152,7 @@ static void multiply_pair(const column *c, int u)
         const hs_cpu_filter f = filter_of(grid, c->v, width);
         k->filter_bin(&f, b->k, g, grid->cos_y + u * grid->ry, grid->sin_y + u * grid->ry, c->plus, count == 2 ? c->minus : NULL);
         for (int i = 0; i < count; i++)
-            multiply_bin(b, at[i], c->xs[i], first, width, i ? c->minus : c->plus, next[i], p, parts);
+            multiply_bin(c, i, at[i], first, width, next[i], p, parts);
         g += (size_t)b->k * column_planes(grid) * (size_t)width;
     }
 }
@@ -149,8 +166,9 @@ static void multiply_column(const hs_cpu_bins *b, int v, group panels, const flo
     c.plus = thread_scratch(b, thread);
     c.minus = c.plus + spectrum;
     c.xs[0] = c.minus + spectrum;
-    c.xs[1] = c.xs[0] + (size_t)b->conv->d.capacity * kp;
-    c.g = c.xs[1] + (size_t)b->conv->d.capacity * kp;
+    c.xs[1] = c.xs[0] + factor_floats(b->conv, b->k);
+    c.pairs = (uint32_t *)(c.xs[1] + factor_floats(b->conv, b->k));
+    c.g = (float *)(c.pairs + hs_cpu_pairs_panel(b->conv, b->k));
     float *g = c.g;
     for (int p = panels.first; p < panels.last; p++) {
         int first, width;
@@ -215,7 +233,8 @@ static size_t correlate_floats(const hs_conv *conv)
 {
     const cut k = cut_of(conv);
     const size_t height = (size_t)k.height, width = (size_t)widest_group(conv->fft.cop, k.groups);
-    return height * width * ((size_t)conv->fft.grid.taps + column_planes(&conv->fft.grid) + 6) + (size_t)conv->d.capacity * (height + 2 * width);
+    const size_t n = (size_t)conv->d.capacity, factors = conv->device->bf16 ? 3 * ((n + 1) / 2) * (height + width) : n * (height + 2 * width);
+    return height * width * ((size_t)conv->fft.grid.taps + column_planes(&conv->fft.grid) + 6) + factors;
 }
 
 size_t hs_cpu_bins_thread_bytes(const hs_conv *conv)
@@ -233,17 +252,23 @@ typedef struct block {
     int ci, m, mw; /* M in-channels from CI, padded to MW */
     group panels;
     float *planes, *g, *products[2]; /* [group][m][taps][width]; [m][2ry+1][2][width]; [3][m][width] of u and -u */
-    float *xs, *sum, *diff;          /* [n][mw]; [n][channels of the group] */
+    float *xs, *sum, *diff;          /* [n][mw]; [n][channels of the group]; in bf16 all factors lie at xs */
 } block;
 
 static void correlate_bin(const block *k, ptrdiff_t bin, ptrdiff_t next, float *products)
 {
     const hs_cpu_bins *b = k->b;
     const hs_cpu_kernels *kernels = b->conv->kernels;
+    const hs_cpu_bf16 *bf16 = b->conv->device->bf16;
     const int wide = k->panels.channels;
     const float *x = b->x.at + bin * b->x.bin + k->ci, *d = b->y.at + bin * b->y.bin + k->panels.channel;
-    kernels->sums(b->n, k->mw, x, b->x.sample, x + b->x.im, b->x.sample, k->xs, NULL, k->mw);
-    kernels->sums(b->n, wide, d, b->y.sample, d + b->y.im, b->y.sample, k->sum, k->diff, wide);
+    hs_cpu_pairs pairs = {0};
+    if (bf16) {
+        pairs = hs_cpu_pairs_block(b, x, k->mw, d, wide, (uint32_t *)k->xs);
+    } else {
+        kernels->sums(b->n, k->mw, x, b->x.sample, x + b->x.im, b->x.sample, k->xs, NULL, k->mw);
+        kernels->sums(b->n, wide, d, b->y.sample, d + b->y.im, b->y.sample, k->sum, k->diff, wide);
+    }
     for (int p = k->panels.first; p < k->panels.last; p++) {
         int first, width;
         hs_cpu_panel(b->cp, p, &first, &width);
@@ -252,7 +277,12 @@ static void correlate_bin(const block *k, ptrdiff_t bin, ptrdiff_t next, float *
                                         .xs_row = k->mw, .d = d + at, .sum = k->sum + at, .diff = k->diff + at, .d_row = b->y.sample, .d_im = b->y.im,
                                         .sum_row = wide, .products = products, .ahead_x = x + (next - bin) * b->x.bin,
                                         .ahead_d = d + at + (next - bin) * b->y.bin, .ahead_width = p == k->panels.first ? k->mw : 0};
-        kernels->bin_adjoint(&one);
+        if (bf16)
+            bf16->bin_adjoint(&one, &pairs);
+        else
+            kernels->bin_adjoint(&one);
+        for (int i = 0; bf16 && i < 3; i++)
+            pairs.b[i] += width;
         products += 3 * (ptrdiff_t)k->m * width;
     }
 }

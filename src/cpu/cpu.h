@@ -9,6 +9,7 @@
 typedef struct hs_cpu_device {
     hs_device base; /* first: an hs_device pointer is one to this */
     const hs_cpu_kernels *kernels;
+    const hs_cpu_bf16 *bf16; /* products of bins in bf16; NULL: in fp32, as everything else is */
     float *pack;     /* [threads][HS_CPU_PACK] */
     size_t l2_bytes; /* of a core */
 } hs_cpu_device;

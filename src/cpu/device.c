@@ -40,13 +40,23 @@ static size_t l2_bytes(void)
     return (size_t)1 << 20;
 }
 
-/* HALFSPEC_KERNELS = avx512 | avx2 | plain takes kernels below the best: for tests, and to compare. */
-static hs_status choose_kernels(const hs_cpu_kernels **kernels)
+/* HALFSPEC_KERNELS = avx512 | avx2 | plain takes kernels below the best: for tests, and to compare. What the kernels cannot do in the precision
+ * that is asked for is done in fp32, and said. */
+static hs_status choose_kernels(hs_cpu_device *d, const char *precision)
 {
     const char *name = getenv("HALFSPEC_KERNELS");
-    *kernels = hs_cpu_kernels_find(name && *name ? name : NULL);
-    if (!*kernels)
+    const bool by_name = name && *name;
+    d->kernels = hs_cpu_kernels_find(by_name ? name : NULL);
+    if (!d->kernels)
         return hs_fail(HS_EUSAGE, "HALFSPEC_KERNELS=%s: this processor has no such kernels; use avx512, avx2 or plain, or leave it unset", name);
+    if (strcmp(precision, "bf16") == 0) {
+        d->bf16 = hs_cpu_bf16_find(d->kernels, by_name);
+        if (!d->bf16)
+            hs_warn(d->base.log, "precision = bf16: no %s kernels for products in bf16 on this processor; the cpu backend computes in fp32",
+                    d->kernels->name);
+    } else if (strcmp(precision, "tf32") == 0) {
+        hs_warn(d->base.log, "precision = %s: the cpu backend computes in fp32", precision);
+    }
     return HS_OK;
 }
 
@@ -72,24 +82,21 @@ static void blas_name(char text[64])
 static hs_status open_device(const hs_backend *backend, const hs_device_options *options, hs_device **device)
 {
     hs_cpu_device *d = NULL;
-    const hs_cpu_kernels *kernels = NULL;
     const char *precision = options->precision ? options->precision : "fp32";
     if (strcmp(precision, "double") == 0)
         return hs_fail(HS_EUNSUPPORTED, "precision = double: the cpu backend computes in fp32; use device = ref");
-    HS_TRY(choose_kernels(&kernels));
     HS_TRY(hs_calloc(1, sizeof *d, "device", &d));
     const int threads = options->threads > 0 ? options->threads : default_threads(options->local_size);
     d->base = (hs_device){.backend = backend, .threads = threads > MOST_THREADS ? MOST_THREADS : threads, .ordinal = -1, .log = options->log};
-    d->kernels = kernels;
     d->l2_bytes = l2_bytes();
-    const hs_status st = hs_calloc((size_t)HS_CPU_PACK * (size_t)d->base.threads, sizeof(float), "packing buffers", &d->pack);
+    hs_status st = choose_kernels(d, precision);
+    if (st == HS_OK)
+        st = hs_calloc((size_t)HS_CPU_PACK * (size_t)d->base.threads, sizeof(float), "packing buffers", &d->pack);
     if (st != HS_OK) {
         hs_free(d);
         return st;
     }
     quiet_blas();
-    if (strcmp(precision, "fp32") != 0 && strcmp(precision, "exact") != 0)
-        hs_warn(options->log, "precision = %s: the cpu backend computes in fp32", precision);
     *device = &d->base;
     return HS_OK;
 }
@@ -107,8 +114,8 @@ static void describe(const hs_device *device, char *text, size_t capacity)
     const hs_cpu_device *d = (const hs_cpu_device *)device;
     char blas[64] = "OpenBLAS";
     blas_name(blas);
-    snprintf(text, capacity, "cpu: %d thread%s, %s kernels, %s, %s", device->threads, device->threads == 1 ? "" : "s", d->kernels->name,
-             fftwf_version, blas);
+    snprintf(text, capacity, "cpu: %d thread%s, %s kernels%s, %s, %s", device->threads, device->threads == 1 ? "" : "s", d->kernels->name,
+             d->bf16 ? " with bf16 products" : "", fftwf_version, blas);
 }
 
 hs_cpu_range hs_cpu_part(size_t total, size_t grain, int index, int count)

@@ -68,6 +68,15 @@ typedef struct hs_cpu_bin_adjoint {
     ptrdiff_t size; /* of one product; set by the kernel */
 } hs_cpu_bin_adjoint;
 
+/* The factors of a bin's three products in bf16, two in 32 bits (the first below): neighbours of the sum, whose COUNT is that of pairs; an odd one's
+ * partner is 0. In the order of hs_cpu_bin:         a [rows][count] = xs, xi, xr          b [count][width] = w1, w2, w3
+ * Gradient, where sums run over rows of both:       a [count][m] = xs, xi, xr             b [count][width] = dr, dr - di, dr + di */
+typedef struct hs_cpu_pairs {
+    int count;
+    const uint32_t *a[3], *b[3];
+    ptrdiff_t a_row, b_row;
+} hs_cpu_pairs;
+
 /* ROWS of WIDTH floats from X to Y (or in place), times SCALE, through a rectifier: WRITE: y = max(0, x) (NaN stays) and one bit a number says what
  * was not cut off, WORDS apart from row to row; READ: y = x where the bit is set, else 0; neither: all of x. */
 typedef struct hs_cpu_rows {
@@ -159,13 +168,36 @@ typedef struct hs_cpu_kernels {
                             double *product);
 } hs_cpu_kernels;
 
+/* Products of a bin with factors of 8 bits, rounded to nearest even, and sums in fp32 (kernels_bf16.h). */
+typedef struct hs_cpu_bf16 {
+    /* Rows of K numbers a + b (B NULL: a) to pairs of neighbours. Of A and B hs_cpu_pad(k) numbers are read; LDO is hs_cpu_pair_row(k). */
+    void (*along)(int rows, int k, const float *a, const float *b, ptrdiff_t ld, uint32_t *to, ptrdiff_t ldo);
+    /* Rows r and r + 1 of a + FACTOR b (B NULL: a) to one row of pairs; WIDTH a multiple of HS_CPU_PAD. */
+    void (*across)(int rows, int width, const float *a, const float *b, float factor, ptrdiff_t ld, uint32_t *to, ptrdiff_t ldo);
+    /* Of the bins everything but the factors and their strides. */
+    void (*bin)(const hs_cpu_bin *b, const hs_cpu_pairs *p);
+    void (*bin_adjoint)(const hs_cpu_bin_adjoint *b, const hs_cpu_pairs *p);
+} hs_cpu_bf16;
+
+/* From row to row of K numbers in pairs, of which whole lines are written. */
+static inline int hs_cpu_pair_row(int k)
+{
+    return hs_cpu_pad((k + 1) / 2);
+}
+
 extern const hs_cpu_kernels hs_cpu_kernels_plain;
+extern const hs_cpu_bf16 hs_cpu_bf16_plain;
 #if defined(__x86_64__)
 extern const hs_cpu_kernels hs_cpu_kernels_avx2, hs_cpu_kernels_avx512;
+extern const hs_cpu_bf16 hs_cpu_bf16_avx512;
 #endif
 
 /* The best table that this processor can run. NAME (NULL: the best) asks for one: "avx512", "avx2", "plain"; NULL is returned if it is
  * unknown or cannot run here. */
 const hs_cpu_kernels *hs_cpu_kernels_find(const char *name);
+
+/* Products in bf16 beside KERNELS; NULL: this processor has none. The plain ones do the same by other instructions, at the cost of several in
+ * fp32: they are for tests, and stand beside plain kernels that were asked for BY_NAME. */
+const hs_cpu_bf16 *hs_cpu_bf16_find(const hs_cpu_kernels *kernels, bool by_name);
 
 #endif

@@ -11,14 +11,14 @@ src/cpu/codelets.h: gen_codelets$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) src/cpu && ./gen_codelets$(EXEEXT) $(codelet_sides) > $@.tmp && mv $@.tmp $@
 src/cpu/libcpukernels_la-codelets_avx512.lo src/cpu/libcpukernels_la-codelets_avx2.lo: src/cpu/codelets.h
 CLEANFILES += src/cpu/codelets.h
-libcpukernels_la_SOURCES = src/cpu/kernels.h src/cpu/kernels_body.h src/cpu/kernels_product.h src/cpu/kernels_loops.h src/cpu/kernels_pool.h src/cpu/kernels_avx512.c src/cpu/kernels_avx2.c \
+libcpukernels_la_SOURCES = src/cpu/kernels.h src/cpu/kernels_body.h src/cpu/kernels_product.h src/cpu/kernels_loops.h src/cpu/kernels_pool.h src/cpu/kernels_bf16.h src/cpu/kernels_avx512.c src/cpu/kernels_avx2.c \
 	src/cpu/kernels_plain.c src/cpu/vec.h src/cpu/codelet.h src/cpu/codelets_avx512.c src/cpu/codelets_avx2.c
 libcpukernels_la_CPPFLAGS = $(AM_CPPFLAGS) -Isrc/cpu
 libcpukernels_la_CFLAGS = $(AM_CFLAGS) -ffp-contract=fast -fno-math-errno -fno-var-tracking
 libcpukernels_la_LDFLAGS = # not AM_LDFLAGS: this goes into the shared library too
 libhalfspec_la_LIBADD += libcpukernels.la
 libhalfspec_la_SOURCES += src/cpu/cpu.h src/cpu/device.c src/cpu/product.c src/cpu/gemm.c src/cpu/dft.h src/cpu/dft.c src/cpu/dft_plane.h src/cpu/dft_plane.c src/cpu/dft_axis.h src/cpu/dft_axis.c src/cpu/dft_fftw.h src/cpu/dft_fftw.c src/cpu/transform.c src/cpu/conv.h \
-	src/cpu/conv.c src/cpu/conv_cost.c src/cpu/conv_filter.c src/cpu/conv_bins.c src/cpu/conv_fft.c src/cpu/conv_direct.c src/cpu/pool.h src/cpu/pool.c \
+	src/cpu/conv.c src/cpu/conv_cost.c src/cpu/conv_filter.c src/cpu/conv_bins.c src/cpu/conv_bf16.c src/cpu/conv_fft.c src/cpu/conv_direct.c src/cpu/pool.h src/cpu/pool.c \
 	src/cpu/spool.h src/cpu/spool.c src/cpu/spool_axis.c src/cpu/spool_plane.c src/cpu/spool_map.c src/cpu/lowpass.c src/cpu/element.c src/cpu/norm.c src/cpu/optim.h src/cpu/optim.c src/cpu/penalty.c
 AM_CPPFLAGS += $(FFTW_CFLAGS) $(BLAS_CFLAGS)
 libhalfspec_la_LIBADD += $(FFTW_LIBS) $(BLAS_LIBS)
