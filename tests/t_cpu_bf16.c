@@ -131,7 +131,7 @@ static void layers(void **state)
 }
 
 /* The order of the sums is the same by any instructions; transforms in fp32 differ in the last place, and now and then a number close to a tie is
- * rounded the other way. */
+ * rounded the other way: seldom more than 1e-4, 5e-4 at most in 400 small convolutions. Rounding in another way would leave 3e-3. */
 static void instructions_agree(void **state)
 {
     (void)state;
@@ -139,7 +139,7 @@ static void instructions_agree(void **state)
     for (int i = 0; i < 6; i++) {
         hs_conv_desc d = random_desc(pick(1, 70), pick(1, 70));
         results a = convolve(native, &d, d.capacity), b = convolve(plain, &d, d.capacity);
-        compare("instructions", &d, d.capacity, &a, &b, 2e-4);
+        compare("instructions", &d, d.capacity, &a, &b, 1e-3);
         release(&a), release(&b);
     }
     cpu->device->close(&native), cpu->device->close(&plain);
