@@ -352,6 +352,8 @@ hs_status hs_comm_world(hs_comm **comm)
         return hs_fail(HS_EUSAGE,
                        "srun started %d tasks, but each is alone to MPI; use `srun --mpi=pmix` or mpirun inside the job",
                        srun_tasks());
+    if (size == 1) /* nobody to talk to: sums need not go through host memory */
+        return hs_comm_self(comm);
     HS_TRY(check_early(MPI_Comm_dup(MPI_COMM_WORLD, &raw), "MPI_Comm_dup"));
     return wrap(raw, comm);
 }

@@ -26,7 +26,7 @@ void hs_layer_clock_free(hs_trainer *t)
 bool hs_layer_clock_due(const hs_trainer *t)
 {
     int64_t done = t->state.step - t->start_step;
-    return t->layer_clock.seconds && done >= FIRST && done <= LAST;
+    return done >= FIRST && done <= LAST;
 }
 
 bool hs_layer_clock_complete(const hs_trainer *t)

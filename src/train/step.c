@@ -196,7 +196,7 @@ hs_status hs_step_run(hs_trainer *t, hs_step *s)
     const int32_t *labels = NULL;
     const bool solo = alone(&t->world);
     hs_net_hooks hooks = {.context = t, .ready = solo ? NULL : on_ready, .sum = solo ? NULL : on_sum,
-                          .mark = hs_layer_clock_due(t) ? hs_layer_clock_mark : NULL};
+                          .mark = t->layer_clock.seconds && hs_layer_clock_due(t) ? hs_layer_clock_mark : NULL};
     hs_status mine;
     bool replayed = false;
     place_step(t, s);

@@ -1,4 +1,4 @@
-/* train.h - what the files of this room share. Nothing outside src/train includes it.
+/* train.h - what the files of this room share; src/bench, which times steps as they are, includes it too, nobody else.
  *
  *   hs_world     data, device and network: what training and evaluation have in common      setup.c
  *   hs_trainer   a world plus optimizer, buckets, state and everything that is written       trainer.c, train.c, step.c
@@ -301,7 +301,7 @@ void hs_footprint_make(const hs_trainer *t, hs_footprint *footprint);
 /* layer_clock.c: rank 0. */
 hs_status hs_layer_clock_make(hs_trainer *t);
 void hs_layer_clock_free(hs_trainer *t);
-bool hs_layer_clock_due(const hs_trainer *t);      /* is the coming step timed? Such a step is not to be replayed from a recording */
+bool hs_layer_clock_due(const hs_trainer *t);      /* is the coming step timed? Such a step is not to be replayed from a recording, by no rank */
 bool hs_layer_clock_complete(const hs_trainer *t); /* was the last of them the step just done? */
 void hs_layer_clock_start(hs_trainer *t, bool backward);                       /* before the first layer of either direction */
 hs_status hs_layer_clock_mark(void *context, int row, bool backward, void *data); /* the network's hook */
