@@ -2,7 +2,8 @@
  *
  * Bound: cpu rounds to float (6e-8) and the deepest sums here have some 2,000 terms, so errors grow like sqrt(2000) * 6e-8 = 3e-6 per layer;
  * 5e-5 of a tensor's norm allows for six layers and for transforms. ReLU and max pooling may decide otherwise within that error, which moves
- * a gradient by whole elements: nets with them are given 1e-2. (BN of vectors is left out: of two samples it makes +1 and -1, and what gradient is
+ * a gradient by whole elements, of a small map by more than the 1e-2 that nets with them are given: then, logits and loss being right, another draw
+ * decides, and after three of them it is no accident. (BN of vectors is left out: of two samples it makes +1 and -1, and what gradient is
  * left is rounding.) */
 #include <math.h>
 
@@ -28,7 +29,7 @@ static const struct {
     {"C%dk3{boundary=periodic,engine=fft} R C%dk3{boundary=periodic,engine=fft} R SP7x6 R F3", true},
     {"C%dk3{boundary=periodic} R SP*0.85 R C%dk3{boundary=periodic,engine=fft} R SP*0.85 R GA F3", true},
 };
-enum { NETS = sizeof nets / sizeof nets[0] };
+enum { NETS = sizeof nets / sizeof nets[0], ROUNDS = 4 };
 
 static double distance(const double *a, const double *b, size_t count, double floor_norm)
 {
@@ -72,7 +73,8 @@ static double norm_of(const double *x, size_t count)
     return sqrt(sum);
 }
 
-static void compare(fixture *ref, const result *a, const result *b, const char *text, bool kinks)
+/* Whether gradients agree; logits and loss must. WHY [160]: where they do not. */
+static bool compare(fixture *ref, const result *a, const result *b, const char *text, bool kinks, char *why)
 {
     int count = 0;
     const hs_param *p = hs_net_params(ref->net, &count);
@@ -81,18 +83,20 @@ static void compare(fixture *ref, const result *a, const result *b, const char *
     double floor_norm = 1e-2 * norm_of(a->gradient, hs_net_params_count(ref->net));
     double logits = distance(a->logits, b->logits, (size_t)ref->n * (size_t)ref->classes, 1e-6);
     double input = distance(a->dx, b->dx, (size_t)ref->n * hs_shape_count(hs_net_input(ref->net)), floor_norm);
-    if (logits > smooth || fabs(a->loss - b->loss) > smooth * fabs(a->loss) || input > bound)
-        fail_msg("%s: logits differ by %.3g, loss by %.3g, input gradient by %.3g", text, logits, fabs(a->loss - b->loss), input);
-    for (int i = 0; i < count; i++) {
+    if (!(logits <= smooth) || !(fabs(a->loss - b->loss) <= smooth * fabs(a->loss)))
+        fail_msg("%s: logits differ by %.3g, loss by %.3g", text, logits, fabs(a->loss - b->loss));
+    snprintf(why, 160, "the input's gradient differs by %.3g", input);
+    bool same = input <= bound;
+    for (int i = 0; i < count && same; i++) {
         double d = distance(a->gradient + p[i].offset, b->gradient + p[i].offset, p[i].count, floor_norm);
-        if (!(d <= bound))
-            fail_msg("%s: gradient of %s.%s differs by %.3g", text, p[i].layer, p[i].name, d);
+        snprintf(why, 160, "the gradient of %s.%s differs by %.3g", p[i].layer, p[i].name, d);
+        same = d <= bound;
     }
+    return same;
 }
 
-static void check(int which, uint32_t round)
+static bool agree(int which, uint32_t round, char *text, char *why)
 {
-    char text[256];
     fixture ref, cpu;
     result a, b;
     hs_net_options options;
@@ -104,7 +108,7 @@ static void check(int which, uint32_t round)
     int n = 2 + (int)test_draw(key, 3, 5), f1 = 2 + (int)test_draw(key, 4, 18), f2 = 2 + (int)test_draw(key, 5, 18);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(text, sizeof text, nets[which].text, f1, f2);
+    snprintf(text, 256, nets[which].text, f1, f2);
 #pragma GCC diagnostic pop
     fixture_create(&ref, backend_named("ref"), text, &options, in, 3, n);
     fixture_create(&cpu, backend_named("cpu"), text, &options, in, 3, n);
@@ -119,12 +123,23 @@ static void check(int which, uint32_t round)
     fixture_write(&ref, params, count, hs_net_slab(ref.net));
     run(&ref, &a);
     run(&cpu, &b);
-    compare(&ref, &a, &b, text, nets[which].kinks);
+    bool same = compare(&ref, &a, &b, text, nets[which].kinks, why);
     hs_free(params);
     free_result(&a);
     free_result(&b);
     fixture_destroy(&ref);
     fixture_destroy(&cpu);
+    return same;
+}
+
+static void check(int which, uint32_t round)
+{
+    char text[256], why[160];
+    int draws = nets[which].kinks ? 3 : 1;
+    for (int i = 0; i < draws; i++)
+        if (agree(which, round + ROUNDS * (uint32_t)i, text, why))
+            return;
+    fail_msg("%s: %s", text, why);
 }
 
 static void test_cpu(void **state)
@@ -133,7 +148,7 @@ static void test_cpu(void **state)
     if (!backend_named("cpu"))
         skip();
     for (int which = 0; which < NETS; which++)
-        for (uint32_t round = 0; round < 4; round++)
+        for (uint32_t round = 0; round < ROUNDS; round++)
             check(which, round);
 }
 
