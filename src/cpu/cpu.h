@@ -26,8 +26,13 @@ static inline const hs_cpu_device *hs_cpu_of(const hs_stream *s)
     return (const hs_cpu_device *)s->device;
 }
 
-/* Channels [first, first + width) of block INDEX when CP padded channels are cut into panels of 48, 32 and 16: as many 48s as leave no rest of
- * 16 (64 = 32 + 32). Returns false behind the last. */
+/* Of the panel at the head of LEFT padded channels: 48, 32 or 16, as many 48s as leave no rest of 16 (64 = 32 + 32). */
+static inline int hs_cpu_panel_width(int left)
+{
+    return left >= HS_CPU_PANEL && left != 64 ? HS_CPU_PANEL : left >= 32 ? 32 : 16;
+}
+
+/* Channels [first, first + width) of panel INDEX when CP padded channels are cut into panels. Returns false behind the last. */
 bool hs_cpu_panel(int cp, int index, int *first, int *width);
 int hs_cpu_panels(int cp);
 

@@ -145,7 +145,7 @@ bool hs_cpu_panel(int cp, int index, int *first, int *width)
         const int left = cp - at;
         if (left <= 0)
             return false;
-        size = left >= 48 && left != 64 ? 48 : left >= 32 ? 32 : 16;
+        size = hs_cpu_panel_width(left);
     }
     *first = at;
     *width = size;

@@ -89,11 +89,6 @@ size_t hs_cpu_dft_scratch_bytes(const hs_cpu_dft *d)
     return hs_cpu_plane_floats(d) * sizeof(float) * (size_t)d->threads;
 }
 
-int hs_cpu_dft_bins(const hs_cpu_dft *d)
-{
-    return d->bins;
-}
-
 int hs_cpu_dft_column(const hs_cpu_dft *d, int v, bool *self)
 {
     *self = v == 0 || 2 * v == d->x.p;

@@ -28,7 +28,6 @@ hs_status hs_cpu_dft_plan(const hs_cpu_device *device, int h, int w, int ph, int
 void hs_cpu_dft_limit(hs_cpu_dft *plan, int channels);
 void hs_cpu_dft_destroy(hs_cpu_dft **plan);
 size_t hs_cpu_dft_scratch_bytes(const hs_cpu_dft *plan); /* of all threads; aligned to 64 bytes */
-int hs_cpu_dft_bins(const hs_cpu_dft *plan);
 /* First bin of column v (0 <= v <= pw/2), and whether it is its own mirror (rows 0 .. ph/2 only). */
 int hs_cpu_dft_column(const hs_cpu_dft *plan, int v, bool *self);
 

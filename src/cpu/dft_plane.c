@@ -37,7 +37,7 @@ hs_cpu_plane hs_cpu_plane_of(const hs_cpu_dft *d, int task, hs_cpu_spectrum spec
     return j;
 }
 
-static void copy_rows(int rows, int width, const float *from, ptrdiff_t ld_from, float *to, ptrdiff_t ld_to)
+void hs_cpu_copy_rows(int rows, int width, const float *from, ptrdiff_t ld_from, float *to, ptrdiff_t ld_to)
 {
     for (int r = 0; r < rows; r++)
         memcpy(to + r * ld_to, from + r * ld_from, (size_t)width * sizeof(float));
@@ -46,7 +46,7 @@ static void copy_rows(int rows, int width, const float *from, ptrdiff_t ld_from,
 /* Rows of USED numbers into rows of WIDTH, the rest zero. */
 static void widen_rows(int rows, int used, int width, const float *from, ptrdiff_t ld_from, float *to, ptrdiff_t ld_to)
 {
-    copy_rows(rows, used, from, ld_from, to, ld_to);
+    hs_cpu_copy_rows(rows, used, from, ld_from, to, ld_to);
     if (used < width)
         for (int r = 0; r < rows; r++)
             memset(to + r * ld_to + used, 0, (size_t)(width - used) * sizeof(float));
@@ -88,8 +88,8 @@ void hs_cpu_plane_row_forward(const hs_cpu_plane *j, int row, const float *x, pt
 /* The spectrum of a ragged row count goes through j->ragged [rows][re|im]. */
 static void scatter(const hs_cpu_plane *j, int rows, float *out)
 {
-    copy_rows(rows, j->used, j->ragged, 2 * j->width, out, j->s.bin);
-    copy_rows(rows, j->used, j->ragged + j->width, 2 * j->width, out + j->s.im, j->s.bin);
+    hs_cpu_copy_rows(rows, j->used, j->ragged, 2 * j->width, out, j->s.bin);
+    hs_cpu_copy_rows(rows, j->used, j->ragged + j->width, 2 * j->width, out + j->s.im, j->s.bin);
 }
 
 static void column_forward(const hs_cpu_plane *j, const float *t, float *out)
@@ -153,8 +153,8 @@ static void self_forward(const hs_cpu_plane *j, const float *t, float *out)
         negate_rows(a->sines, w, j->sum_o, w, j->ragged + 3 * w, 2 * w);
     }
     if (j->whole) {
-        copy_rows(a->cosines, w, j->ragged, 2 * w, out, j->s.bin);
-        copy_rows(a->cosines, w, j->ragged + w, 2 * w, out + j->s.im, j->s.bin);
+        hs_cpu_copy_rows(a->cosines, w, j->ragged, 2 * w, out, j->s.bin);
+        hs_cpu_copy_rows(a->cosines, w, j->ragged + w, 2 * w, out + j->s.im, j->s.bin);
     } else {
         scatter(j, a->cosines, out);
     }
@@ -299,5 +299,5 @@ void hs_cpu_plane_store(const hs_cpu_plane *j, hs_cpu_gate gate, int row, const 
         return;
     }
     hs_cpu_plane_gate(j, gate, row);
-    copy_rows(d->x.len, j->used, j->line, j->width, x, d->c);
+    hs_cpu_copy_rows(d->x.len, j->used, j->line, j->width, x, d->c);
 }

@@ -54,4 +54,7 @@ void hs_cpu_plane_store(const hs_cpu_plane *j, hs_cpu_gate gate, int row, const 
 /* Row ROW in j->line, in place. */
 void hs_cpu_plane_gate(const hs_cpu_plane *j, hs_cpu_gate gate, int row);
 
+/* ROWS of WIDTH numbers from rows LD_FROM apart to rows LD_TO apart. */
+void hs_cpu_copy_rows(int rows, int width, const float *from, ptrdiff_t ld_from, float *to, ptrdiff_t ld_to);
+
 #endif

@@ -94,11 +94,6 @@ typedef struct place {
     int row, rows, col, used, width, k0, depth;
 } place;
 
-static int panel_width(int left)
-{
-    return left >= 48 && left != 64 ? 48 : left >= 32 ? 32 : 16; /* as hs_cpu_panel */
-}
-
 static bool b_as_it_lies(const work *w, const place *p)
 {
     return !w->trans_b && p->used == p->width;
@@ -159,7 +154,7 @@ static void all_passes(const work *w, int m, int n, int k, int most_rows)
         for (p.k0 = 0; p.k0 == 0 || p.k0 < k; p.k0 += w->depth) {
             p.depth = k - p.k0 < w->depth ? k - p.k0 : w->depth;
             for (p.col = 0; p.col < cp; p.col += p.width) {
-                p.width = panel_width(cp - p.col);
+                p.width = hs_cpu_panel_width(cp - p.col);
                 p.used = n - p.col < p.width ? n - p.col : p.width;
                 panel_pass(w, &p, n, k);
             }

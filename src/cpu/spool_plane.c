@@ -10,7 +10,6 @@
 #include "spool.h"
 
 #include <stdatomic.h>
-#include <string.h>
 
 #include "dft_plane.h"
 
@@ -60,19 +59,13 @@ static void leave(const batch *b, const hs_cpu_plane *to, int count, int first, 
                                        .read = gate.read ? gate.read + at : NULL, .words = step * words, .stream = stream});
 }
 
-static void copy_rows(int rows, int width, const float *from, ptrdiff_t ld_from, float *to, ptrdiff_t ld_to)
-{
-    for (int r = 0; r < rows; r++)
-        memcpy(to + r * ld_to, from + r * ld_from, (size_t)width * sizeof(float));
-}
-
 static void resize(const hs_cpu_resize *r, int width, const float *x, ptrdiff_t ldx, const float *next, ptrdiff_t ld_next, float *y, ptrdiff_t ldy,
                    float *scratch)
 {
     if (r->from != r->to)
         hs_cpu_resize_line(r, width, x, ldx, next, ld_next, y, ldy, scratch);
     else if (x != y)
-        copy_rows(r->to, width, x, ldx, y, ldy);
+        hs_cpu_copy_rows(r->to, width, x, ldx, y, ldy);
 }
 
 /* Rows of the source, pooled along x, into MID. */
@@ -107,7 +100,7 @@ static void go_to_map(const batch *b, const hs_cpu_plane *to, const float *mid, 
         resize(b->y, w, mid + col * w, cols * w, mid + col * w, cols * w, line, w, work);
         leave(b, to, rows, col, cols, line, w, whole ? out : line, whole ? ld : w, stream);
         if (!whole)
-            copy_rows(rows, to->used, line, w, out, ld);
+            hs_cpu_copy_rows(rows, to->used, line, w, out, ld);
     }
     atomic_thread_fence(memory_order_seq_cst); /* stores past the cache are not ordered by themselves */
 }
