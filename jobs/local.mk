@@ -5,4 +5,4 @@ EXTRA_DIST += jobs/studies/sketch.conf jobs/studies/sketch.sh jobs/studies/sketc
 EXTRA_DIST += jobs/setup.sh jobs/quickstart.sh tests/quickcheck.sh jobs/results/fashion-filters.png
 EXTRA_DIST += jobs/bench/peer-cpu.sh jobs/bench/peer_table.py jobs/bench/torch_nets.py jobs/bench/ranks.sh jobs/bench/scaling.sh \
 	jobs/bench/scaling_plot.py jobs/bench/gpu.sh
-EXTRA_DIST += jobs/bench/results/peer-cpu.md jobs/bench/results/ranks.md jobs/bench/results/scaling.csv jobs/bench/results/scaling.png jobs/bench/results/paper-sp-3.txt
+EXTRA_DIST += jobs/bench/results/peer-cpu.md jobs/bench/results/ranks.md jobs/bench/results/scaling.csv jobs/bench/results/scaling.png jobs/bench/results/paper-sp-3.txt jobs/bench/results/paper-sp-5.txt
