@@ -115,8 +115,8 @@ typedef struct hs_conv_desc {
                 * What passed, or was NaN, is one bit a number in `saved`. Optional: supports() says. */
     hs_domain in, out;     /* domain of x and dx, of y and dy; SPECTRUM only for periodic, stride 1 */
     hs_engine engine;      /* DIRECT or FFT; never AUTO here */
-    bool sealed_in, sealed_out; /* an edge in the spectrum that only convolutions and spectral pooling of this backend write and read, both ways:
-                                 * it may lie there as they like, in no more memory */
+    bool sealed_in, sealed_out; /* an edge that only convolutions, spectral pooling and (in space) max and average pooling of this backend write and
+                                 * read, both ways: x and dx, or y and dy. It may lie there as they like, in no more memory: see seals() */
     int way;               /* which of ways(), from 1; 0: the backend chooses by its estimates */
 } hs_conv_desc;
 typedef struct hs_conv hs_conv; /* backend's own */
@@ -132,7 +132,7 @@ typedef struct hs_conv_ops {
     size_t (*saved_bytes)(const hs_conv *plan);   /* kept from forward to backward of one batch; 0: backward reads x */
     size_t (*scratch_bytes)(const hs_conv *plan); /* free between calls, shared by all layers */
     bool (*backward_reads_x)(const hs_conv *plan);
-    bool (*seals)(const hs_device *device); /* stores sealed edges otherwise than others; NULL: no */
+    bool (*seals)(const hs_device *device, hs_domain domain); /* stores sealed edges of this domain otherwise than others; NULL: no */
     void (*grid)(const hs_conv *plan, int *h, int *w); /* optional: sides on which an FFT engine transforms */
     hs_status (*forward)(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *bias, void *y, void *saved,
                          void *scratch);
@@ -147,6 +147,7 @@ typedef struct hs_window {
     int h, w, c;      /* input plane */
     int k, stride, pad; /* square window; pad cells before = (k-1)/2; outside is left out (max) or not counted (average) */
     int oh, ow;
+    bool sealed_in, sealed_out; /* as in hs_conv_desc; global_* know nothing of it */
 } hs_window;
 /* Spectral pooling h x w -> oh x ow between two domains, y = R_out(pool(R_in(x))): with both domains SPECTRUM and rectifiers it is the whole way
  * between two convolutions in the spectrum in one pass over a plane; oh = h, ow = w with relu_in is a plain rectifier there. */

@@ -39,7 +39,7 @@ static hs_status plan(hs_net *net, hs_node *node)
     const window_args *a = node->args;
     window_state *st = node->state;
     st->window = (hs_window){.h = node->in.h, .w = node->in.w, .c = node->in.c, .k = a->k, .stride = a->stride, .pad = (a->k - 1) / 2,
-                             .oh = node->out.h, .ow = node->out.w};
+                             .oh = node->out.h, .ow = node->out.w, .sealed_in = node->sealed_in, .sealed_out = node->sealed_out};
     if (node->kind->symbol[0] != 'M')
         return HS_OK;
     return hs_want_saved(net, node, hs_shape_count(node->out) * (size_t)net->plan.capacity, &st->arg);
@@ -88,12 +88,12 @@ static hs_status global_backward(hs_net *net, hs_node *node, hs_stream *s, const
 
 const hs_layer_kind hs_layer_max = {
     .symbol = "M", .stem = "pool", .form = "M3s2", .args_bytes = sizeof(window_args), .state_bytes = sizeof(window_state),
-    .parse = parse, .shape = shape, .plan = plan, .forward = max_forward, .backward = max_backward,
+    .seals = true, .parse = parse, .shape = shape, .plan = plan, .forward = max_forward, .backward = max_backward,
 };
 
 const hs_layer_kind hs_layer_average = {
     .symbol = "A", .stem = "pool", .form = "A2s2", .args_bytes = sizeof(window_args), .state_bytes = sizeof(window_state),
-    .parse = parse, .shape = shape, .plan = plan, .forward = average_forward, .backward = average_backward,
+    .seals = true, .parse = parse, .shape = shape, .plan = plan, .forward = average_forward, .backward = average_backward,
 };
 
 const hs_layer_kind hs_layer_global = {

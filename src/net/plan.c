@@ -301,12 +301,12 @@ static hs_status write_decisions(hs_net *net)
     return HS_OK;
 }
 
-/* Nobody but two layers that know how to keep it looks at a spectrum between them. */
+/* Nobody but two layers that know how to keep it looks at what lies between them. */
 static void seal(const hs_net *net, hs_node *node)
 {
     hs_node *before = node->inputs == 1 ? node->input[0] : NULL;
-    if (!before || !net->backend->conv->seals || !net->backend->conv->seals(net->device) || before->consumers != 1 ||
-        node->from != HS_SPECTRUM || !before->kind->seals || !node->kind->seals)
+    if (!before || !net->backend->conv->seals || !net->backend->conv->seals(net->device, node->from) || before->consumers != 1 ||
+        !before->kind->seals || !node->kind->seals)
         return;
     before->sealed_out = node->sealed_in = true;
 }
