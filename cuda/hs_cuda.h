@@ -74,6 +74,12 @@ static inline const hs_cuda_device *hs_cuda_of(const hs_stream *s)
     return (const hs_cuda_device *)s->device;
 }
 
+/* Maps in space at an edge that we alone see are stored as bf16, NHWC, in that precision. */
+static inline bool hs_cuda_half_edge(const hs_device *device, bool sealed)
+{
+    return sealed && hs_cuda_device_of(device)->math == HS_CUDA_BF16;
+}
+
 /* ---- check.c: what the libraries return, as a status with a message ----------------------------------------------------- */
 
 hs_status hs_cuda_check(cudaError_t error, const char *what);
