@@ -43,6 +43,8 @@ static hs_status plan(hs_device *device, const hs_conv_desc *desc, hs_conv **out
     conv->d = *desc;
     conv->device = device;
     conv->taps = desc->kh * desc->kw;
+    conv->half_in = hs_cuda_half_edge(device, desc->sealed_in && desc->in == HS_SPACE);
+    conv->half_out = hs_cuda_half_edge(device, desc->sealed_out && desc->out == HS_SPACE);
     const hs_status st = is_fft(conv) ? hs_cuda_fft_plan(conv) : hs_cuda_space_plan(conv);
     if (st != HS_OK)
         destroy(&conv);

@@ -133,7 +133,7 @@ static size_t scratch_bytes(const hs_conv *conv)
 
 /* ---- the calls -------------------------------------------------------------------------------------------------------------------- */
 
-static hs_status run(hs_stream *s, const hs_conv *conv, hs_cudnn_plan *plan, const float *x, const float *y, void *scratch)
+static hs_status run(hs_stream *s, const hs_conv *conv, hs_cudnn_plan *plan, const void *x, const void *y, void *scratch)
 {
     const hs_cudnn *api = hs_cuda_of(s)->cudnn;
     char *bias = (char *)scratch + filter_bytes(conv);
@@ -148,7 +148,7 @@ static hs_status put_filter(hs_stream *s, const hs_conv *conv, const float *taps
     return hs_cuda_check(hs_cuda_put_filter(hs_cuda_raw(s), conv->taps, d->ci, d->co, d->flip, taps, filter), "convolution");
 }
 
-static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
+static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias, void *y,
                          uint8_t *mask, void *scratch)
 {
     library_conv *own = conv->library;
@@ -162,7 +162,7 @@ static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const float *
     return fused && !mask ? HS_OK : hs_cuda_conv_finish(s, conv, n, fused ? NULL : bias, y, mask);
 }
 
-static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
+static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy, void *dx,
                           float *dtaps, void *scratch)
 {
     library_conv *own = conv->library;

@@ -382,7 +382,8 @@ static hs_status spectrum_of_dy(hs_stream *s, const hs_conv *conv, int n, const 
     const hs_cuda_fft *f = &conv->fft;
     *spectrum = reads_dy(conv) ? (const void *)dy : w->y;
     if (relu_behind(conv))
-        HS_TRY(hs_cuda_conv_begin(s, conv, n, k->bits, w->masked, &dy, NULL));
+        HS_TRY(hs_cuda_conv_begin(s, conv, n, dy, k->bits, false, w->masked, NULL));
+    dy = relu_behind(conv) ? w->masked : dy;
     if (f->out)
         return hs_cuda_transform_forward(s, f->out, n, dy, k->bits, w->y, w->transform);
     if (d->relu)

@@ -159,7 +159,7 @@ static double seconds(const hs_cuda_device *d, const hs_conv_desc *c)
 
 /* ---- the calls ---------------------------------------------------------------------------------------------------------------- */
 
-static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
+static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias, void *y,
                          uint8_t *mask, void *scratch)
 {
     const hs_cuda_implicit *own = &conv->implicit;
@@ -170,7 +170,7 @@ static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const float *
                          "convolution");
 }
 
-static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
+static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy, void *dx,
                           float *dtaps, void *scratch)
 {
     const hs_cuda_implicit *own = &conv->implicit;

@@ -115,34 +115,21 @@ size_t hs_cuda_space_scratch(const hs_conv *conv)
     return masked_bytes(conv) + conv->way->scratch_bytes(conv);
 }
 
-/* Bias and rectifier behind what computed y alone. */
-hs_status hs_cuda_conv_finish(hs_stream *s, const hs_conv *conv, int n, const float *bias, float *y, uint8_t *mask)
+hs_status hs_cuda_conv_finish(hs_stream *s, const hs_conv *conv, int n, const float *bias, void *y, uint8_t *mask)
 {
-    const int co = conv->d.co;
-    if (conv->d.relu)
-        return hs_cuda_check(hs_cuda_rectify(hs_cuda_raw(s), rows_of(conv, n), co, bias, y, mask), "convolution");
-    return bias ? hs_cuda_check(hs_cuda_bias_add(hs_cuda_raw(s), rows_of(conv, n), co, co, 1, bias, y), "convolution") : HS_OK;
+    return hs_cuda_check(hs_cuda_rectify(hs_cuda_raw(s), rows_of(conv, n), conv->d.co, bias, conv->half_out, y, mask), "convolution");
 }
 
-/* Sums of dy into DBIAS, may be NULL; with a rectifier dy behind the mask goes to DM, and *DY points there. */
-hs_status hs_cuda_conv_begin(hs_stream *s, const hs_conv *conv, int n, const uint8_t *mask, float *dm, const float **dy,
+hs_status hs_cuda_conv_begin(hs_stream *s, const hs_conv *conv, int n, const void *dy, const uint8_t *mask, bool half_dm, void *dm,
                              float *dbias)
 {
-    const int co = conv->d.co;
-    double *partial = hs_cuda_partial(s);
-    if (conv->d.relu) {
-        HS_TRY(hs_cuda_check(hs_cuda_rectify_grad(hs_cuda_raw(s), partial, rows_of(conv, n), co, *dy, mask, dm, dbias),
-                             "convolution"));
-        *dy = dm;
-        return HS_OK;
-    }
-    return dbias ? hs_cuda_check(hs_cuda_bias_grad(hs_cuda_raw(s), partial, rows_of(conv, n), co, co, 1, *dy, dbias),
-                                 "convolution")
-                 : HS_OK;
+    return hs_cuda_check(hs_cuda_rectify_grad(hs_cuda_raw(s), hs_cuda_partial(s), rows_of(conv, n), conv->d.co, conv->half_out, dy, mask,
+                                              half_dm, dm, dbias),
+                         "convolution");
 }
 
-hs_status hs_cuda_space_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
-                                float *y, void *saved, void *scratch)
+hs_status hs_cuda_space_forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias,
+                                void *y, void *saved, void *scratch)
 {
     const float *added = conv->d.bias ? bias : NULL;
     uint8_t *mask = conv->d.relu ? saved : NULL;
@@ -150,9 +137,10 @@ hs_status hs_cuda_space_forward(hs_stream *s, const hs_conv *conv, int n, const 
     return conv->way->finishes ? HS_OK : hs_cuda_conv_finish(s, conv, n, added, y, mask);
 }
 
-hs_status hs_cuda_space_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
-                                 float *dx, float *dtaps, float *dbias, const void *saved, void *scratch)
+hs_status hs_cuda_space_backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy,
+                                 void *dx, float *dtaps, float *dbias, const void *saved, void *scratch)
 {
-    HS_TRY(hs_cuda_conv_begin(s, conv, n, saved, scratch, &dy, dbias));
-    return conv->way->backward(s, conv, n, x, taps, dy, dx, dtaps, (char *)scratch + masked_bytes(conv));
+    const bool relu = conv->d.relu;
+    HS_TRY(hs_cuda_conv_begin(s, conv, n, dy, relu ? saved : NULL, conv->half_out, relu ? scratch : NULL, dbias));
+    return conv->way->backward(s, conv, n, x, taps, relu ? scratch : dy, dx, dtaps, (char *)scratch + masked_bytes(conv));
 }

@@ -66,7 +66,7 @@ static hs_status windows_of(hs_stream *s, const hs_conv *conv, const part *p, fl
 }
 
 /* Bias and rectifier come afterwards. */
-static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
+static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias, void *y,
                          uint8_t *mask, void *scratch)
 {
     (void)bias, (void)mask;
@@ -133,7 +133,7 @@ static hs_status input_gradient(hs_stream *s, const hs_conv *conv, const part *p
                           : hs_cuda_check(hs_cuda_col2im(hs_cuda_raw(s), conv->geometry, p->n, windows, p->dx), "convolution");
 }
 
-static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
+static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy, void *dx,
                           float *dtaps, void *scratch)
 {
     for (int first = 0; first < n; first += conv->chunk) {

@@ -160,9 +160,9 @@ typedef struct hs_cuda_way {
     hs_status (*plan)(hs_conv *conv);
     void (*destroy)(hs_conv *conv);
     size_t (*scratch_bytes)(const hs_conv *conv);
-    hs_status (*forward)(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias, float *y,
+    hs_status (*forward)(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias, void *y,
                          uint8_t *mask, void *scratch);
-    hs_status (*backward)(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy, float *dx,
+    hs_status (*backward)(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy, void *dx,
                           float *dtaps, void *scratch);
 } hs_cuda_way;
 extern const hs_cuda_way hs_cuda_implicit_way, hs_cuda_cudnn_way, hs_cuda_windows_way;
@@ -173,6 +173,7 @@ struct hs_conv {
     hs_conv_desc d;
     hs_device *device;
     int taps;
+    bool half_in, half_out; /* x and dx, y and dy are maps in space stored as bf16 */
     const hs_cuda_way *way; /* in space */
     hs_cuda_implicit implicit;
     struct hs_cuda_library_conv *library; /* cuDNN */
@@ -184,8 +185,10 @@ struct hs_conv {
 /* The greater of moving NUMBERS and computing FLOPS, and a launch. */
 double hs_cuda_longest(const hs_cuda_device *d, double numbers, double flops, double rate);
 size_t hs_cuda_conv_mask(const hs_conv *conv); /* bytes; 0 without a rectifier */
-hs_status hs_cuda_conv_finish(hs_stream *s, const hs_conv *conv, int n, const float *bias, float *y, uint8_t *mask);
-hs_status hs_cuda_conv_begin(hs_stream *s, const hs_conv *conv, int n, const uint8_t *mask, float *dm, const float **dy,
+/* Bias (may be NULL) and rectifier behind what computed y alone. */
+hs_status hs_cuda_conv_finish(hs_stream *s, const hs_conv *conv, int n, const float *bias, void *y, uint8_t *mask);
+/* Sums of dy into DBIAS, may be NULL; dy behind the mask, NULL: all of it, goes to DM, NULL or stored as bf16 if HALF_DM. */
+hs_status hs_cuda_conv_begin(hs_stream *s, const hs_conv *conv, int n, const void *dy, const uint8_t *mask, bool half_dm, void *dm,
                              float *dbias);
 
 unsigned hs_cuda_space_ways(const hs_cuda_device *d, const hs_conv_desc *desc);
@@ -194,10 +197,10 @@ hs_status hs_cuda_space_plan(hs_conv *conv);
 void hs_cuda_space_destroy(hs_conv *conv);
 size_t hs_cuda_space_saved(const hs_conv *conv);
 size_t hs_cuda_space_scratch(const hs_conv *conv);
-hs_status hs_cuda_space_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
-                                float *y, void *saved, void *scratch);
-hs_status hs_cuda_space_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
-                                 float *dx, float *dtaps, float *dbias, const void *saved, void *scratch);
+hs_status hs_cuda_space_forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias,
+                                void *y, void *saved, void *scratch);
+hs_status hs_cuda_space_backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy,
+                                 void *dx, float *dtaps, float *dbias, const void *saved, void *scratch);
 
 bool hs_cuda_fft_supports(const hs_device *device, const hs_conv_desc *desc);
 double hs_cuda_fft_seconds(const hs_device *device, const hs_conv_desc *desc);

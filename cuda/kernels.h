@@ -166,11 +166,12 @@ cudaError_t hs_cuda_conv_taps(cudaStream_t s, hs_cuda_math math, hs_cuda_gather 
 /* filter.cu: FILTER [co][taps][ci] from taps [taps][ci][co], reversed if FLIP, and back. */
 cudaError_t hs_cuda_put_filter(cudaStream_t s, int taps, int ci, int co, bool flip, const float *from, float *filter);
 cudaError_t hs_cuda_get_filter(cudaStream_t s, int taps, int ci, int co, bool flip, const float *filter, float *to);
-/* rectify.cu: maps [rows][cols] and masks of a bit a number, [rows][(cols + 7) / 8] bytes. Y = max(0, Y + BIAS), BIAS may be NULL;
- * DM = DY where the mask says so, else 0, and DBIAS (may be NULL) the sums of its columns. */
-cudaError_t hs_cuda_rectify(cudaStream_t s, size_t rows, int cols, const float *bias, float *y, uint8_t *mask);
-cudaError_t hs_cuda_rectify_grad(cudaStream_t s, double *partial, size_t rows, int cols, const float *dy, const uint8_t *mask,
-                                 float *dm, float *dbias);
+/* rectify.cu: maps [rows][cols], stored as bf16 if HALF, and masks of a bit a number, [rows][(cols + 7) / 8] bytes. Y = max(0, Y + BIAS),
+ * BIAS may be NULL; DM = DY where the mask says so, else 0, and DBIAS (may be NULL) the sums of its columns. MASK NULL: no rectifier,
+ * Y + BIAS alone, DM = DY; DM NULL: nothing but the sums. */
+cudaError_t hs_cuda_rectify(cudaStream_t s, size_t rows, int cols, const float *bias, bool half, void *y, uint8_t *mask);
+cudaError_t hs_cuda_rectify_grad(cudaStream_t s, double *partial, size_t rows, int cols, bool half, const void *dy,
+                                 const uint8_t *mask, bool half_dm, void *dm, float *dbias);
 /* response.cu: PHASES [bins][taps][re, im] times FILTERS [taps][ci][co] as EMBEDDED [bins][2 ci][2 co] = [[re, im], [-im, re]],
  * in bf16 or float, and the transpose. PARTIAL [slices][taps][ci][co]. */
 cudaError_t hs_cuda_response(cudaStream_t s, bool half, int bins, int taps, int ci, int co, const float *phases,

@@ -1,66 +1,254 @@
-/* rectify.cu - a rectifier at the end of a convolution: with the bias in front and one bit a number for the way back, where the
- * bias' gradient is summed in the same pass. A number that is not one passes both ways, so that it is seen. */
-#include "columns.h"
+/* rectify.cu - what stands at the end of a convolution in space, and at the beginning of its way back: a bias, a rectifier with one bit
+ * a number for the way back, and the bias' gradient, summed in the same pass. A number that is not one passes both ways, so that it
+ * is seen.
+ *
+ * A thread does the eight columns of one byte of the mask: 16 bytes of a map in bf16, 32 in fp32, by loads of 16 bytes where rows
+ * begin at such addresses. Neighbouring threads do neighbouring bytes, whatever the number of columns, so that a warp's reads join. */
+#include "half.h"
 
-/* A thread does the columns of one byte. */
-static __global__ void rectify(size_t count, int cols, const float *bias, float *y, uint8_t *mask)
+#include "kernels.h"
+
+enum { EIGHT = 8, ACROSS = 32, TOTAL_LINES = 8 }; /* ACROSS: most bytes of a row that a block does */
+
+struct __attribute__((aligned(16))) hs_quad {
+    uint32_t word[4];
+};
+
+static __device__ __forceinline__ float number_of(uint32_t bits)
+{
+#ifdef __CUDACC__
+    return __uint_as_float(bits);
+#else
+    return hs_float_of(bits);
+#endif
+}
+
+static __device__ __forceinline__ uint32_t bits_of(float x)
+{
+#ifdef __CUDACC__
+    return __float_as_uint(x);
+#else
+    return hs_bits_of(x);
+#endif
+}
+
+/* LEFT numbers at FROM, eight if it is WIDE; the others are 0. */
+static __device__ __forceinline__ void get_eight(bool wide, int left, const float *from, float *v)
+{
+    if (wide) {
+        const hs_quad low = reinterpret_cast<const hs_quad *>(from)[0], high = reinterpret_cast<const hs_quad *>(from)[1];
+        HS_UNROLL
+        for (int k = 0; k < 4; k++) {
+            v[k] = number_of(low.word[k]);
+            v[4 + k] = number_of(high.word[k]);
+        }
+        return;
+    }
+    HS_UNROLL
+    for (int k = 0; k < EIGHT; k++)
+        v[k] = k < left ? from[k] : 0;
+}
+
+static __device__ __forceinline__ void get_eight(bool wide, int left, const hs_half *from, float *v)
+{
+    if (wide) {
+        const hs_quad all = *reinterpret_cast<const hs_quad *>(from);
+        HS_UNROLL
+        for (int k = 0; k < 4; k++) {
+            v[2 * k] = number_of(all.word[k] << 16);
+            v[2 * k + 1] = number_of(all.word[k] & 0xFFFF0000u);
+        }
+        return;
+    }
+    HS_UNROLL
+    for (int k = 0; k < EIGHT; k++)
+        v[k] = k < left ? hs_half_get(from[k]) : 0;
+}
+
+static __device__ __forceinline__ void put_eight(bool wide, int left, const float *v, float *to)
+{
+    if (wide) {
+        reinterpret_cast<hs_quad *>(to)[0] = {bits_of(v[0]), bits_of(v[1]), bits_of(v[2]), bits_of(v[3])};
+        reinterpret_cast<hs_quad *>(to)[1] = {bits_of(v[4]), bits_of(v[5]), bits_of(v[6]), bits_of(v[7])};
+        return;
+    }
+    HS_UNROLL
+    for (int k = 0; k < EIGHT; k++)
+        if (k < left)
+            to[k] = v[k];
+}
+
+static __device__ __forceinline__ void put_eight(bool wide, int left, const float *v, hs_half *to)
+{
+    if (wide) {
+        *reinterpret_cast<hs_quad *>(to) = {hs_to_bf16(v[0], v[1]), hs_to_bf16(v[2], v[3]), hs_to_bf16(v[4], v[5]),
+                                            hs_to_bf16(v[6], v[7])};
+        return;
+    }
+    HS_UNROLL
+    for (int k = 0; k < EIGHT; k++)
+        if (k < left)
+            hs_half_put(v[k], to + k);
+}
+
+/* Lines begin where 16 bytes do: as many columns, from such an address. */
+static bool is_wide(int cols, const void *one, const void *other)
+{
+    return cols % EIGHT == 0 && ((uintptr_t)one | (uintptr_t)other) % 16 == 0;
+}
+
+/* ---- forward ---------------------------------------------------------------------------------------------------------------- */
+
+/* What was rectified already, and has no bias to come, is only looked at. */
+template <typename T>
+static __global__ void rectify(size_t count, int cols, bool wide, const float *bias, T *y, uint8_t *mask)
 {
     const int bytes = (cols + 7) / 8;
     HS_EACH (i, count) {
-        const int first = (int)(i % bytes) * 8;
-        float *row = y + i / bytes * cols;
+        const size_t row = wide && !bias ? 0 : i / bytes; /* whole lines lie behind each other */
+        const int col = wide && !bias ? 0 : (int)(i - row * bytes) * EIGHT;
+        T *at = wide ? y + i * EIGHT : y + row * cols + col;
+        float v[EIGHT];
         unsigned bits = 0;
-        for (int c = first; c < cols && c < first + 8; c++) {
-            const float v = row[c] + (bias ? bias[c] : 0);
-            bits |= (unsigned)!(v <= 0) << (c - first);
-            row[c] = v < 0 ? 0 : v;
+        bool changed = bias != NULL;
+        get_eight(wide, cols - col, at, v);
+        HS_UNROLL
+        for (int k = 0; k < EIGHT; k++) {
+            v[k] += bias && col + k < cols ? bias[col + k] : 0;
+            bits |= (unsigned)(col + k < cols && !(v[k] <= 0)) << k;
+            changed = changed || (mask && v[k] < 0);
+            v[k] = mask && v[k] < 0 ? 0 : v[k];
         }
-        mask[i] = (uint8_t)bits;
+        if (mask)
+            mask[i] = (uint8_t)bits;
+        if (changed)
+            put_eight(wide, cols - col, v, at);
     }
 }
 
-struct masked_term {
-    const float *dy;
-    const uint8_t *mask;
-    float *dm;
-    int cols;
-    __device__ void operator()(size_t row, int col, double *a, double *b) const
-    {
-        const size_t at = row * cols + col;
-        const float v = mask[row * ((cols + 7) / 8) + col / 8] >> col % 8 & 1 ? dy[at] : 0;
-        dm[at] = v;
-        *a = v;
-        *b = 0;
-    }
-};
-
-static __global__ void masked_slices(size_t rows, int cols, size_t slice, const float *dy, const uint8_t *mask, float *dm,
-                                     double *partial)
-{
-    HS_SHARED(double, room);
-    hs_column_slice(masked_term{dy, mask, dm, cols}, rows, cols, slice, partial, room);
-}
-
-static __global__ void masked_total(int slices, int cols, const double *partial, float *dbias)
-{
-    HS_EACH (col, (size_t)cols)
-        dbias[col] = (float)hs_column_total(partial, slices, cols, (int)col, 0);
-}
-
-cudaError_t hs_cuda_rectify(cudaStream_t s, size_t rows, int cols, const float *bias, float *y, uint8_t *mask)
+template <typename T>
+static cudaError_t start_rectify(cudaStream_t s, size_t rows, int cols, const float *bias, T *y, uint8_t *mask)
 {
     const size_t count = rows * ((cols + 7) / 8);
-    return count ? HS_LAUNCH(rectify, hs_blocks(count), HS_BLOCK, 0, s, count, cols, bias, y, mask) : cudaSuccess;
+    const auto rectify_kernel = rectify<T>;
+    return count ? HS_LAUNCH(rectify_kernel, hs_blocks(count), HS_BLOCK, 0, s, count, cols, is_wide(cols, y, y), bias, y, mask)
+                 : cudaSuccess;
 }
 
-cudaError_t hs_cuda_rectify_grad(cudaStream_t s, double *partial, size_t rows, int cols, const float *dy, const uint8_t *mask,
-                                 float *dm, float *dbias)
+cudaError_t hs_cuda_rectify(cudaStream_t s, size_t rows, int cols, const float *bias, bool half, void *y, uint8_t *mask)
 {
-    if (rows == 0 || cols == 0)
+    if (!bias && !mask)
         return cudaSuccess;
-    const cudaError_t error = HS_LAUNCH_TOGETHER(masked_slices, hs_column_grid(rows, cols), HS_COL_BLOCK, HS_COL_SHARED, s, rows,
-                                                 cols, hs_slice_rows(rows, cols), dy, mask, dm, partial);
+    return half ? start_rectify(s, rows, cols, bias, (hs_half *)y, mask) : start_rectify(s, rows, cols, bias, (float *)y, mask);
+}
+
+/* ---- backward --------------------------------------------------------------------------------------------------------------- */
+
+/* How a matrix is cut: blocks of LINES rows of WIDTH bytes at a time, BLOCKS of them side by side. */
+struct cut {
+    int bytes, width, lines, blocks;
+};
+
+static cut cut_of(int cols)
+{
+    cut c = {(cols + 7) / 8, 0, 0, 0};
+    c.blocks = (c.bytes + ACROSS - 1) / ACROSS;
+    c.width = (c.bytes + c.blocks - 1) / c.blocks;
+    c.lines = HS_BLOCK / c.width;
+    return c;
+}
+
+/* Rows a block does: some 64 at least, more where PARTIAL [slices][cols] would not hold all. */
+static size_t rows_of(size_t rows, int cols)
+{
+    const size_t most = HS_CUDA_PARTIALS / (size_t)cols, wanted = (rows + 63) / 64;
+    const size_t fit = most < 1 ? 1 : most < 1024 ? most : 1024, slices = wanted < fit ? wanted : fit;
+    return (rows + slices - 1) / slices;
+}
+
+template <typename Dy, typename Dm>
+static __global__ void masked(size_t rows, int cols, cut by, size_t slice, bool wide, const Dy *dy, const uint8_t *mask, Dm *dm,
+                              double *partial)
+{
+    HS_SHARED(double, room);
+    const int line = (int)threadIdx.x / by.width, byte = (int)blockIdx.x * by.width + (int)threadIdx.x % by.width, col = byte * EIGHT;
+    const size_t first = (size_t)blockIdx.y * slice, end = first + slice < rows ? first + slice : rows;
+    double sum[EIGHT] = {};
+    for (size_t row = first + line; line < by.lines && byte < by.bytes && row < end; row += by.lines) {
+        float v[EIGHT];
+        get_eight(wide, cols - col, dy + row * cols + col, v);
+        const unsigned bits = mask ? mask[row * by.bytes + byte] : 0xFF;
+        HS_UNROLL
+        for (int k = 0; k < EIGHT; k++) {
+            v[k] = bits >> k & 1 ? v[k] : 0;
+            sum[k] += v[k];
+        }
+        if (dm)
+            put_eight(wide, cols - col, v, dm + row * cols + col);
+    }
+    if (!partial)
+        return;
+    HS_UNROLL
+    for (int k = 0; k < EIGHT; k++)
+        room[k * HS_BLOCK + threadIdx.x] = sum[k];
+    __syncthreads();
+    for (int c = (int)threadIdx.x; c < by.width * EIGHT; c += HS_BLOCK) {
+        const int at = c % EIGHT * HS_BLOCK + c / EIGHT, to = (int)blockIdx.x * by.width * EIGHT + c;
+        double all = 0;
+        for (int l = 0; l < by.lines; l++)
+            all += room[at + l * by.width];
+        if (to < cols)
+            partial[(size_t)blockIdx.y * cols + to] = all;
+    }
+}
+
+/* The slices' sums, TOTAL_LINES of them at a time. */
+static __global__ void masked_total(int slices, int cols, const double *partial, float *dbias)
+{
+    HS_SHARED(double, room);
+    const int col = (int)(blockIdx.x * ACROSS + threadIdx.x % ACROSS), line = (int)threadIdx.x / ACROSS;
+    double sum = 0;
+    for (int k = line; col < cols && k < slices; k += TOTAL_LINES)
+        sum += partial[(size_t)k * cols + col];
+    room[threadIdx.x] = sum;
+    __syncthreads();
+    if (line != 0 || col >= cols)
+        return;
+    for (int l = 1; l < TOTAL_LINES; l++)
+        sum += room[l * ACROSS + threadIdx.x];
+    dbias[col] = (float)sum;
+}
+
+template <typename Dy, typename Dm>
+static cudaError_t start_masked(cudaStream_t s, double *partial, size_t rows, int cols, const Dy *dy, const uint8_t *mask, Dm *dm,
+                                float *dbias)
+{
+    const cut by = cut_of(cols);
+    const size_t slice = rows_of(rows, cols);
+    const int slices = (int)((rows + slice - 1) / slice);
+    const auto masked_kernel = masked<Dy, Dm>;
+    const dim3 grid((unsigned)by.blocks, (unsigned)slices);
+    const cudaError_t error = HS_LAUNCH_TOGETHER(masked_kernel, grid, HS_BLOCK, EIGHT * HS_BLOCK * sizeof(double), s, rows, cols, by,
+                                                 slice, is_wide(cols, dy, dm), dy, mask, dm, dbias ? partial : NULL);
     if (error != cudaSuccess || !dbias)
         return error;
-    return HS_LAUNCH(masked_total, hs_blocks(cols), HS_BLOCK, 0, s, hs_slices(rows, cols), cols, partial, dbias);
+    return HS_LAUNCH_TOGETHER(masked_total, (unsigned)((cols + ACROSS - 1) / ACROSS), ACROSS * TOTAL_LINES,
+                              ACROSS * TOTAL_LINES * sizeof(double), s, slices, cols, partial, dbias);
+}
+
+template <typename Dy>
+static cudaError_t start_to(cudaStream_t s, double *partial, size_t rows, int cols, const Dy *dy, const uint8_t *mask, bool half_dm,
+                            void *dm, float *dbias)
+{
+    return half_dm ? start_masked(s, partial, rows, cols, dy, mask, (hs_half *)dm, dbias)
+                   : start_masked(s, partial, rows, cols, dy, mask, (float *)dm, dbias);
+}
+
+cudaError_t hs_cuda_rectify_grad(cudaStream_t s, double *partial, size_t rows, int cols, bool half, const void *dy,
+                                 const uint8_t *mask, bool half_dm, void *dm, float *dbias)
+{
+    if (rows == 0 || cols == 0 || (!dm && !dbias))
+        return cudaSuccess;
+    return half ? start_to(s, partial, rows, cols, (const hs_half *)dy, mask, half_dm, dm, dbias)
+                : start_to(s, partial, rows, cols, (const float *)dy, mask, half_dm, dm, dbias);
 }
