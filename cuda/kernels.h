@@ -83,11 +83,10 @@ cudaError_t hs_cuda_distance(cudaStream_t s, double *partial, size_t count, cons
 cudaError_t hs_cuda_to_bf16(cudaStream_t s, size_t count, const float *x, uint16_t *y);
 cudaError_t hs_cuda_from_bf16(cudaStream_t s, size_t count, const uint16_t *x, float *y);
 
-/* pool.cu */
-cudaError_t hs_cuda_max_fwd(cudaStream_t s, hs_window w, int n, const float *x, float *y, uint8_t *arg);
-cudaError_t hs_cuda_max_bwd(cudaStream_t s, hs_window w, int n, const float *dy, const uint8_t *arg, float *dx);
-cudaError_t hs_cuda_average_fwd(cudaStream_t s, hs_window w, int n, const float *x, float *y);
-cudaError_t hs_cuda_average_bwd(cudaStream_t s, hs_window w, int n, const float *dy, float *dx);
+/* pool.cu: the greatest of every window, with winners in ARG, or where ARG is NULL the mean. HALF_IN: x and dx are bf16; HALF_OUT: y and dy. */
+cudaError_t hs_cuda_pool_fwd(cudaStream_t s, hs_window w, bool half_in, bool half_out, int n, const void *x, void *y, uint8_t *arg);
+cudaError_t hs_cuda_pool_bwd(cudaStream_t s, hs_window w, bool half_in, bool half_out, int n, const void *dy, const uint8_t *arg,
+                             void *dx);
 cudaError_t hs_cuda_global_fwd(cudaStream_t s, hs_shape shape, int n, const float *x, float *y);
 cudaError_t hs_cuda_global_bwd(cudaStream_t s, hs_shape shape, int n, const float *dy, float *dx);
 /* spool.cu: rows of y, [rows][n][c], are sums over the entries of a sparse map; a row is half a bin. */
@@ -163,9 +162,17 @@ cudaError_t hs_cuda_conv_rows(cudaStream_t s, hs_cuda_math math, hs_cuda_gather 
 cudaError_t hs_cuda_conv_taps(cudaStream_t s, hs_cuda_math math, hs_cuda_gather g, int n, int span, int columns,
                               const hs_cuda_place *place, const float *from, const float *dy, float *partial, float *dtaps);
 
-/* filter.cu: FILTER [co][taps][ci] from taps [taps][ci][co], reversed if FLIP, and back. */
-cudaError_t hs_cuda_put_filter(cudaStream_t s, int taps, int ci, int co, bool flip, const float *from, float *filter);
-cudaError_t hs_cuda_get_filter(cudaStream_t s, int taps, int ci, int co, bool flip, const float *filter, float *to);
+/* filter.cu: FILTER [wide_co][taps][wide_ci], stored as bf16 if HALF and filled up with zeros, from taps [taps][ci][co], reversed if
+ * FLIP, and back. */
+typedef struct hs_cuda_filter {
+    int taps, ci, co, wide_ci, wide_co;
+    bool flip, half;
+} hs_cuda_filter;
+cudaError_t hs_cuda_put_filter(cudaStream_t s, hs_cuda_filter f, const float *from, void *filter);
+cudaError_t hs_cuda_get_filter(cudaStream_t s, hs_cuda_filter f, const void *filter, float *to);
+/* [rows][WIDE] in bf16, a multiple of eight, from [rows][cols], and back; 16-byte aligned where cols = WIDE, as [rows][WIDE] always is. */
+cudaError_t hs_cuda_narrow(cudaStream_t s, size_t rows, int cols, int wide, const float *from, void *to);
+cudaError_t hs_cuda_widen(cudaStream_t s, size_t rows, int cols, int wide, const void *from, float *to);
 /* rectify.cu: maps [rows][cols], stored as bf16 if HALF, and masks of a bit a number, [rows][(cols + 7) / 8] bytes. Y = max(0, Y + BIAS),
  * BIAS may be NULL; DM = DY where the mask says so, else 0, and DBIAS (may be NULL) the sums of its columns. MASK NULL: no rectifier,
  * Y + BIAS alone, DM = DY; DM NULL: nothing but the sums. */

@@ -8,25 +8,8 @@
 #ifndef HS_CUDA_LINE_H
 #define HS_CUDA_LINE_H
 
-#include "mma.h"
+#include "half.h"
 #include "plane.h"
-
-static __device__ __forceinline__ uint32_t hs_word(float x)
-{
-#ifdef __CUDACC__
-    return __float_as_uint(x);
-#else
-    return hs_bits_of(x);
-#endif
-}
-static __device__ __forceinline__ float hs_number(uint32_t word)
-{
-#ifdef __CUDACC__
-    return __uint_as_float(word);
-#else
-    return hs_float_of(word);
-#endif
-}
 
 /* X to 11 bits, nearest, in two integer instructions; tensor cores leave out the last 13 bits of a word themselves. What a NaN becomes
  * does not matter: then the rest, X minus this, is NaN. */

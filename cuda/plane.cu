@@ -10,7 +10,6 @@
  *
  * Channels of a position are exchanged in eights by its last two bits, and rows begin an odd number of positions apart, so that
  * four positions next to each other in a row or in a column lie in different banks, which is how lanes read and write lines. */
-#include "half.h"
 #include "line.h"
 
 template <int NT> static __device__ __forceinline__ int plane_at(int position, int channel)

@@ -1,24 +1,26 @@
 /* pool.c - the entries for window pools and the global mean. */
 #include "hs_cuda.h"
 
-static hs_status max_fwd(hs_stream *s, const hs_window *w, int n, const void *x, void *y, uint8_t *arg)
+static hs_status forward(hs_stream *s, const hs_window *w, int n, const void *x, void *y, uint8_t *arg)
 {
-    return hs_cuda_check(hs_cuda_max_fwd(hs_cuda_raw(s), *w, n, x, y, arg), "max_fwd");
+    const bool half_in = hs_cuda_half_edge(s->device, w->sealed_in), half_out = hs_cuda_half_edge(s->device, w->sealed_out);
+    return hs_cuda_check(hs_cuda_pool_fwd(hs_cuda_raw(s), *w, half_in, half_out, n, x, y, arg), "a pool");
 }
 
-static hs_status max_bwd(hs_stream *s, const hs_window *w, int n, const void *dy, const uint8_t *arg, void *dx)
+static hs_status backward(hs_stream *s, const hs_window *w, int n, const void *dy, const uint8_t *arg, void *dx)
 {
-    return hs_cuda_check(hs_cuda_max_bwd(hs_cuda_raw(s), *w, n, dy, arg, dx), "max_bwd");
+    const bool half_in = hs_cuda_half_edge(s->device, w->sealed_in), half_out = hs_cuda_half_edge(s->device, w->sealed_out);
+    return hs_cuda_check(hs_cuda_pool_bwd(hs_cuda_raw(s), *w, half_in, half_out, n, dy, arg, dx), "a pool's gradient");
 }
 
 static hs_status average_fwd(hs_stream *s, const hs_window *w, int n, const void *x, void *y)
 {
-    return hs_cuda_check(hs_cuda_average_fwd(hs_cuda_raw(s), *w, n, x, y), "average_fwd");
+    return forward(s, w, n, x, y, NULL);
 }
 
 static hs_status average_bwd(hs_stream *s, const hs_window *w, int n, const void *dy, void *dx)
 {
-    return hs_cuda_check(hs_cuda_average_bwd(hs_cuda_raw(s), *w, n, dy, dx), "average_bwd");
+    return backward(s, w, n, dy, NULL, dx);
 }
 
 static hs_status global_fwd(hs_stream *s, hs_shape shape, int n, const void *x, void *y)
@@ -32,8 +34,8 @@ static hs_status global_bwd(hs_stream *s, hs_shape shape, int n, const void *dy,
 }
 
 const hs_pool_ops hs_cuda_pool_ops = {
-    .max_fwd = max_fwd,
-    .max_bwd = max_bwd,
+    .max_fwd = forward,
+    .max_bwd = backward,
     .average_fwd = average_fwd,
     .average_bwd = average_bwd,
     .global_fwd = global_fwd,
