@@ -1,6 +1,6 @@
 # tests of cuda: its own files, compiled by the host's compilers against an emulation of CUDA, on every machine that has a C++ compiler
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
-	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/streams.cpp tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
+	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/streams.cpp tests/cuda_emulation/strand.h tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
 	tests/cuda_emulation/kernels.cpp
 cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_conv t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_train
 if HS_CXX
@@ -35,7 +35,7 @@ t_cuda_precision_LDADD = $(cuda_emulated_ldadd)
 t_cuda_plan_SOURCES = tests/t_cuda_plan.c tests/net_fixture.h src/backends.c
 t_cuda_plan_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_plan_LDADD = $(cuda_emulated_ldadd)
-t_cuda_conv_SOURCES = tests/t_cuda_conv.c src/backends.c
+t_cuda_conv_SOURCES = tests/t_cuda_conv.c tests/conv_run.h src/backends.c
 t_cuda_conv_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_conv_LDADD = $(cuda_emulated_ldadd)
 t_cuda_conv_LDFLAGS = $(AM_LDFLAGS) -export-dynamic # the fake libcudnn works in the emulation's memory
@@ -69,7 +69,7 @@ EXTRA_DIST += tests/gpu.sh
 if HS_CUDA
 check_PROGRAMS += t_gpu_conv t_gpu_precision
 endif
-t_gpu_conv_SOURCES = tests/t_cuda_conv.c
+t_gpu_conv_SOURCES = tests/t_cuda_conv.c tests/conv_run.h
 t_gpu_conv_LDADD = $(test_ldadd)
 t_gpu_precision_SOURCES = tests/t_cuda_precision.c $(op_cases)
 t_gpu_precision_LDADD = $(test_ldadd)

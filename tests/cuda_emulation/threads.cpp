@@ -2,14 +2,16 @@
  * that live wait at the same kind of barrier they go on. The order in which they run changes from block to block, so that a
  * kernel which lacks a barrier does not get by on the luck of one order. Shared memory is a heap block of the exact size, filled
  * with NaN before each block. */
-#include <ucontext.h>
-
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include "cuda_runtime.h"
+#include "strand.h"
+
+EMULATION_CHANGE;
 
 namespace emulation
 {
@@ -28,8 +30,8 @@ struct copy {
 
 enum state { READY, AT_BLOCK, AT_WARP, OVER };
 struct fiber {
-    ucontext_t context;
-    std::vector<char> stack;
+    strand flow;
+    std::unique_ptr<char[]> stack; /* none: not begun. It stays where it is when the fiber moves */
     state at;
     uint3 place;
     unsigned warp, lane;
@@ -42,7 +44,7 @@ struct fiber {
 struct team {
     std::vector<fiber> each; /* as many as any block had; COUNT of this one */
     std::vector<emulation::fragment> fragments[2];
-    ucontext_t home;
+    strand home;
     std::size_t count = 0, running = 0;
     const std::function<void()> *thread = nullptr;
     const char *name = "";
@@ -59,9 +61,11 @@ const std::size_t stack_bytes = 64 * 1024;
 
 void body()
 {
-    (*team.thread)();
-    team.each[team.running].at = OVER;
-    swapcontext(&team.each[team.running].context, &team.home);
+    for (;;) { /* a thread of the next block, or kernel, when it is asked again */
+        (*team.thread)();
+        team.each[team.running].at = OVER;
+        strand_change(team.each[team.running].flow, team.home);
+    }
 }
 
 void wait_as(state at)
@@ -70,7 +74,7 @@ void wait_as(state at)
         die("waits for other threads but was not launched with HS_LAUNCH_TOGETHER");
     fiber &f = team.each[team.running];
     f.at = at;
-    swapcontext(&f.context, &team.home);
+    strand_change(f.flow, team.home);
     threadIdx = f.place;
 }
 
@@ -102,18 +106,16 @@ void start_fibers(dim3 block)
         fragments.resize(team.each.size() + 32);
     for (unsigned i = 0; i < count; i++) {
         fiber &f = team.each[i];
-        f.stack.resize(stack_bytes);
+        if (!f.stack) {
+            f.stack.reset(new char[stack_bytes]);
+            strand_make(f.flow, f.stack.get(), stack_bytes, body);
+        }
         f.place = {i % block.x, i / block.x % block.y, i / (block.x * block.y)};
         f.warp = i / 32;
         f.lane = i % 32;
         f.at = READY;
         f.meetings = f.group = 0;
         f.copies.clear();
-        getcontext(&f.context);
-        f.context.uc_stack.ss_sp = f.stack.data();
-        f.context.uc_stack.ss_size = f.stack.size();
-        f.context.uc_link = &team.home;
-        makecontext(&f.context, body, 0);
     }
 }
 
@@ -129,7 +131,7 @@ void run_together(dim3 block, unsigned round)
             if (f.at != READY)
                 continue;
             threadIdx = f.place;
-            swapcontext(&team.home, &f.context);
+            strand_change(team.home, f.flow);
             left = left || f.at != OVER;
         }
         if (left && !release())
