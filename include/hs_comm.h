@@ -21,7 +21,8 @@ typedef struct hs_comm_ops {
     hs_status (*broadcast)(hs_comm *c, void *buffer, size_t bytes, int root);
     hs_status (*gather)(hs_comm *c, const void *mine, size_t bytes, void *all, int root); /* ALL [size][bytes] on the root */
     hs_status (*barrier)(hs_comm *c);
-    /* Non-blocking sum in place of slot SLOT; buffer must stay untouched until wait. Slots are started in the same order on all ranks. */
+    /* Non-blocking sum in place of slot SLOT; buffer must stay untouched until wait. Slots are started in the same order on all ranks, and waited
+     * for in the same order. */
     hs_status (*start)(hs_comm *c, int slot, void *buffer, size_t count, hs_comm_type type);
     hs_status (*wait)(hs_comm *c, int slot);
     void (*progress)(hs_comm *c);          /* cheap; called between layers so that transfers move on */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../src/comm/comm_impl.h"
 #include "hs_base.h"
 #include "hs_rng.h"
 #include "hs_tap.h"
@@ -158,14 +159,17 @@ int main(int argc, char **argv)
         return 1;
     }
     hs_comm *c = tap_comm;
-    test_sizes(c, HS_F64, FROM_THE_END, "from the end");
-    test_sizes(c, HS_F32, FROM_THE_END, "from the end");
-    test_sizes(c, HS_F64, FROM_THE_START, "from the start");
-    test_sizes(c, HS_F32, SHUFFLED, "in mixed order");
-    test_empty(c);
-    test_unreported(c);
+    for (int at_once = 0; at_once < 2; at_once++) {
+        hs_mpi_set_at_once(c, at_once);
+        test_sizes(c, HS_F64, FROM_THE_END, "from the end");
+        test_sizes(c, HS_F32, FROM_THE_END, "from the end");
+        test_sizes(c, HS_F64, FROM_THE_START, "from the start");
+        test_sizes(c, HS_F32, SHUFFLED, "in mixed order");
+        test_empty(c);
+        test_unreported(c);
+        test_mixed(c);
+    }
     test_misuse(c);
-    test_mixed(c);
     int status = tap_done();
     hs_comm_destroy(&tap_comm);
     hs_comm_finish();

@@ -286,9 +286,12 @@ int main(int argc, char **argv)
     test_broadcast_and_gather(c);
     test_agree(c);
     test_split(c);
-    test_in_flight(c);
-    test_pieces(c);
-    test_deterministic(c);
+    for (int at_once = 0; at_once < 2; at_once++) { /* one of them is what the communicator would do by itself */
+        hs_mpi_set_at_once(c, at_once);
+        test_in_flight(c);
+        test_pieces(c);
+        test_deterministic(c);
+    }
     test_tree(c);
     test_error(c);
     int status = tap_done();
