@@ -71,6 +71,25 @@ bool hs_file_exists(const char *path);
  * many; a directory that cannot be read counts as clean. */
 int hs_dir_sweep(const char *path);
 
+/* What a failed write ends with: HS_EIO "cannot VERB PATH: why; what to try". ERROR is an errno. */
+hs_status hs_file_failed(const char *verb, const char *path, int error);
+
+/* A claim: the file PATH says which process has something for itself, here and on other machines, for as long as it lives. A dead owner's claim on this
+ * machine is taken over at once; one from another machine when it has given no sign of life for 45 s. */
+typedef struct hs_claim hs_claim;
+typedef struct hs_claim_look { /* begin with {0} and keep over tries */
+    bool wait;       /* held, perhaps not for long: try again in a moment */
+    bool elsewhere;  /* it was taken over from another machine */
+    char owner[256]; /* who holds or held it, for messages */
+    double since;    /* the first try, and the owner's last sign of life then */
+    int64_t stamp;
+} hs_claim_look;
+/* *CLAIM, or LOOK->wait, or a failure (HS_EUSAGE: its owner is alive and stays). JOB is a batch system's number, may be "". */
+hs_status hs_claim_try(const char *path, const char *job, hs_claim_look *look, hs_claim **claim);
+/* Before something is written that only the owner may write: HS_EIO if somebody else has taken over in the meantime. */
+hs_status hs_claim_check(hs_claim *claim);
+void hs_claim_drop(hs_claim **claim); /* *claim NULL is fine */
+
 /* ---- strings ----------------------------------------------------------------------------------------------------------- */
 
 /* Edit distance with transpositions (Damerau), and the nearest of COUNT names to WORD or NULL if none is near. */

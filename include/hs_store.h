@@ -21,7 +21,7 @@ void hs_store_version(char *built, size_t built_bytes, char *running, size_t run
 /* ---- provenance: written as attributes of /provenance in every file ---------------------------------------------------------------- */
 
 typedef struct hs_provenance {
-    const char *version, *commit, *argv, *config_text, *config_json, *build, *libraries, *dataset, *dataset_digest, *precision, *device, *notation,
+    const char *version, *commit, *argv, *config_text, *config_json, *build, *libraries, *dataset, *dataset_digest, *held_digest, *precision, *device, *notation,
         *slurm_job;
     const char *const *hosts; /* [world_size] */
     int world_size;
@@ -81,6 +81,7 @@ hs_status hs_checkpoint_read(const char *path, hs_checkpoint *checkpoint);
 /* What `info` and `eval` need before a network exists. Strings are freed with hs_free. */
 typedef struct hs_checkpoint_head {
     char *notation, *config_text, *dataset, *precision;
+    char *dataset_digest, *held_digest; /* SHA-256 of training and test data; "" where not recorded */
     hs_state state;
     hs_shape in;
     int classes;
@@ -150,7 +151,7 @@ hs_status hs_run_snapshot(hs_run *run, const hs_snapshot *snapshot);
 hs_status hs_run_plan(hs_run *run, const hs_run_step *step, int steps, const hs_run_plan_facts *facts); /* replaces what /plan held */
 hs_status hs_run_flush(hs_run *run); /* RUN/run.h5 becomes visible whole */
 hs_status hs_run_close(hs_run **run);
-double hs_run_seconds(const hs_run *run); /* time spent in here so far */
+void hs_run_drop(hs_run **run); /* without a last flush: RUN is not ours any more */
 
 /* Host memory that the process takes beside the caller's: by an open run without history, at most while a checkpoint is written. */
 double hs_run_memory(const hs_run_layer *layer, int layers);

@@ -53,6 +53,102 @@ static void other_configuration(const char *scratch)
            "what does not matter for the result may differ");
 }
 
+static void put_big(FILE *f, uint32_t value)
+{
+    for (int shift = 24; shift >= 0; shift -= 8)
+        fputc((int)(value >> shift & 255), f);
+}
+
+/* An IDX set of COUNT noise images, different for each SALT. */
+static void put_idx(const char *dir, const char *part, uint32_t count, uint32_t salt)
+{
+    char path[600];
+    enum { SIDE = 8 };
+    for (int labels = 0; labels < 2; labels++) {
+        snprintf(path, sizeof path, "%s/%s-%s", dir, part, labels ? "labels-idx1-ubyte" : "images-idx3-ubyte");
+        FILE *f = fopen(path, "wb");
+        if (!f)
+            exit(99);
+        put_big(f, labels ? 0x801 : 0x803);
+        put_big(f, count);
+        for (int i = 0; !labels && i < 2; i++)
+            put_big(f, SIDE);
+        for (uint32_t i = 0; i < count * (labels ? 1 : SIDE * SIDE); i++)
+            fputc((int)(labels ? i % 4 : (i * 2654435761u + (salt << 24)) >> 24), f);
+        fclose(f);
+    }
+}
+
+/* A resume on other samples, and ranks whose hosts hold other samples. */
+static void other_data(const char *scratch)
+{
+    char run[400], dir[400], data[420], own[420];
+    const char *words[] = {data, "net=C4k3 R F4", "max-steps=3", NULL, NULL};
+    snprintf(run, sizeof run, "%s/data-run", scratch);
+    snprintf(dir, sizeof dir, "%s/set", scratch);
+    snprintf(data, sizeof data, "data=idx:%s", dir);
+    if (tap_comm->rank == 0) {
+        hs_dir_make(dir);
+        put_idx(dir, "train", 64, 1);
+        put_idx(dir, "t10k", 16, 2);
+    }
+    tap_ok(hs_agree(tap_comm, HS_OK) == HS_OK && fixture_train(tap_comm, run, words, NULL) == HS_OK, "a run on data in files");
+    (void)hs_agree(tap_comm, HS_OK);
+    if (tap_comm->rank == 0)
+        put_idx(dir, "train", 64, 3);
+    (void)hs_agree(tap_comm, HS_OK);
+    words[2] = "max-steps=6";
+    expect("other training data", run, words, HS_EINPUT, "other training data");
+    words[3] = "data.verify=no";
+    tap_ok(fixture_train(tap_comm, run, words, NULL) == HS_OK, "data.verify = no goes on with them");
+    (void)hs_agree(tap_comm, HS_OK);
+    if (tap_comm->rank == 0)
+        put_idx(dir, "t10k", 16, 4);
+    (void)hs_agree(tap_comm, HS_OK);
+    words[2] = "max-steps=9", words[3] = NULL;
+    expect("other test data", run, words, HS_EINPUT, "other test data");
+    if (tap_comm->size == 1)
+        return;
+    snprintf(own, sizeof own, "%s/host%d", scratch, tap_comm->rank == 1);
+    hs_dir_make(own);
+    int st = chdir(own);
+    snprintf(own + strlen(own), sizeof own - strlen(own), "/set");
+    hs_dir_make(own);
+    if (tap_comm->rank < 2) {
+        put_idx(own, "train", 64, (uint32_t)tap_comm->rank);
+        put_idx(own, "t10k", 16, 2);
+    }
+    (void)hs_agree(tap_comm, HS_OK);
+    snprintf(data, sizeof data, "data=idx:set");
+    snprintf(run, sizeof run, "%s/data-hosts", scratch);
+    expect("a host with other files", run, words, HS_EINPUT, "not those of rank 0");
+    tap_ok(st == 0 && chdir("/") == 0, "back again");
+}
+
+/* While the run is held by somebody alive. */
+static void in_use(const char *scratch)
+{
+    char run[400], lock[420];
+    hs_claim_look look = {0};
+    hs_claim *claim = NULL;
+    snprintf(run, sizeof run, "%s/used", scratch);
+    snprintf(lock, sizeof lock, "%s/lock", run);
+    hs_status st = HS_OK;
+    if (tap_comm->rank == 0 && (st = hs_dir_make(run)) == HS_OK)
+        st = hs_claim_try(lock, "4711", &look, &claim);
+    tap_ok(st == HS_OK, "somebody works in a run");
+    double begin = hs_now();
+    hs_status got = fixture_train_with(tap_comm, run, (const char *const[]){"max-steps=3", NULL}, NULL, NULL, NULL);
+    double spent = hs_now() - begin;
+    tap_ok(got == (tap_comm->rank == 0 ? HS_EUSAGE : HS_EREMOTE), "a second job is refused on all ranks (%s)", hs_status_name(got));
+    tap_ok(tap_comm->rank != 0 || strstr(hs_fail_text(), "(Slurm job 4711)"), "and told by whom");
+    tap_ok(spent > 5 && spent < 15, "after it has waited a while (%.1f s)", spent);
+    hs_claim_drop(&claim);
+    (void)hs_agree(tap_comm, HS_OK);
+    tap_ok(fixture_train(tap_comm, run, (const char *const[]){"max-steps=3", NULL}, NULL) == HS_OK, "then it can have it");
+    tap_ok(tap_comm->rank != 0 || !hs_file_exists(lock), "and leaves no lock behind");
+}
+
 /* A directory that cannot be made: its parent is a file. (Permissions do not stop root, who may run this.) */
 static void no_directory(const char *scratch)
 {
@@ -107,6 +203,8 @@ int main(int argc, char **argv)
     expect("a warm start from nothing", run, (const char *const[]){"warm-start=/nonexistent.h5", NULL}, HS_EINPUT, "/nonexistent.h5");
     tap_ok(tap_comm->rank != 0 || !hs_file_exists(run), "none of them made a run directory");
     other_configuration(scratch);
+    other_data(scratch);
+    in_use(scratch);
     no_directory(scratch);
     full_disk(scratch);
     if (tap_comm->rank == 0)

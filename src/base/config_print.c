@@ -93,7 +93,7 @@ hs_status hs_config_json(const hs_config *config, char **text)
 /* May a run go on with another value of this key? Where it runs, what it shows and how long it trains do not change what is computed. */
 static bool may_change(const hs_key *key)
 {
-    static const char *const names[] = {"run", "epochs", "max-steps", "max-hours", "data.prefetch", "data.resident"};
+    static const char *const names[] = {"run", "epochs", "max-steps", "max-hours", "data.verify", "data.prefetch", "data.resident"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(key->name, names[i]) == 0)
             return true;

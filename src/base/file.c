@@ -34,7 +34,7 @@ static const char *write_advice(int error)
     }
 }
 
-static hs_status write_failed(const char *verb, const char *path, int error)
+hs_status hs_file_failed(const char *verb, const char *path, int error)
 {
     return hs_fail(HS_EIO, "cannot %s %s: %s; %s", verb, path, strerror(error), write_advice(error));
 }
@@ -114,7 +114,7 @@ static hs_status directory_of(const char *path, char dir[PATH_MAX])
     const char *slash = strrchr(path, '/');
     size_t length = slash ? (size_t)(slash - path) : 1;
     if (length >= PATH_MAX)
-        return write_failed("write", path, ENAMETOOLONG);
+        return hs_file_failed("write", path, ENAMETOOLONG);
     memcpy(dir, slash ? path : ".", length);
     dir[length] = '\0';
     if (slash == path)
@@ -196,17 +196,17 @@ hs_status hs_file_replace(const char *path, const void *data, size_t bytes)
     HS_TRY(directory_of(path, dir));
     int fd = open_temporary(dir, temporary, sizeof temporary);
     if (fd < 0)
-        return write_failed("write", path, errno);
+        return hs_file_failed("write", path, errno);
     int error = fill_temporary(fd, data, bytes);
     if (!error && rename(temporary, path) != 0)
         error = errno;
     if (error) {
         unlink(temporary);
-        return write_failed("write", path, error);
+        return hs_file_failed("write", path, error);
     }
     /* From here the new file is in place and whole; a failure only means that a power cut may still bring the old one back. */
     error = sync_directory(dir);
-    return error ? write_failed("make durable", path, error) : HS_OK;
+    return error ? hs_file_failed("make durable", path, error) : HS_OK;
 }
 
 /* Is NAME a temporary of a process that is gone? Another host's processes cannot be asked: theirs count as gone after a day. */
@@ -249,8 +249,8 @@ static hs_status make_one(const char *path, size_t length)
         return HS_OK;
     int error = errno; /* a parent that exists may answer EROFS or EACCES before EEXIST: look before complaining */
     if (stat(part, &info) != 0)
-        return write_failed("make directory", path, error);
-    return S_ISDIR(info.st_mode) ? HS_OK : write_failed("make directory", path, ENOTDIR);
+        return hs_file_failed("make directory", path, error);
+    return S_ISDIR(info.st_mode) ? HS_OK : hs_file_failed("make directory", path, ENOTDIR);
 }
 
 hs_status hs_dir_make(const char *path)
@@ -259,7 +259,7 @@ hs_status hs_dir_make(const char *path)
     if (length == 0)
         return hs_fail(HS_EUSAGE, "a directory's name is empty; give one, e.g. run=run");
     if (length >= PATH_MAX)
-        return write_failed("make directory", path, ENAMETOOLONG);
+        return hs_file_failed("make directory", path, ENAMETOOLONG);
     for (size_t i = 1; i <= length; i++)
         if ((path[i] == '/' && path[i - 1] != '/') || (path[i] == '\0' && path[i - 1] != '/'))
             HS_TRY(make_one(path, i));

@@ -1,6 +1,6 @@
 # src/base - services that know nothing of networks
 libhalfspec_la_SOURCES += src/base/status.c src/base/log.c src/base/memory.c src/base/lease.c src/base/clock.c src/base/resident.c src/base/sha256.h src/base/sha256.c src/base/sha256_x86.c \
-	src/base/file.c src/base/text.c src/base/config.c src/base/config_value.c src/base/config_parse.c src/base/config_print.c \
+	src/base/file.c src/base/claim.c src/base/text.c src/base/config.c src/base/config_value.c src/base/config_parse.c src/base/config_print.c \
 	src/base/config_check.c src/base/config_private.h src/base/version.c
 
 # The commit this was built from: asked of git in a checkout, of the file that `make dist` left in a tarball, else unknown. The header is

@@ -13,7 +13,15 @@ void hs_checkpoint_head_free(hs_checkpoint_head *head)
     hs_free(head->config_text);
     hs_free(head->dataset);
     hs_free(head->precision);
+    hs_free(head->dataset_digest);
+    hs_free(head->held_digest);
     memset(head, 0, sizeof *head);
+}
+
+/* "" in files from before it was recorded. */
+static hs_status read_digest(hid_t group, const char *name, char **digest)
+{
+    return hs_h5_has(group, name) ? hs_h5_get_word(group, name, 128, digest) : hs_calloc(1, 1, name, digest);
 }
 
 static hs_status read_head(hid_t group, hs_checkpoint_head *head)
@@ -24,6 +32,8 @@ static hs_status read_head(hid_t group, hs_checkpoint_head *head)
     HS_TRY(hs_h5_get_word(group, "config", TEXT_LIMIT, &head->config_text));
     HS_TRY(hs_h5_get_word(group, "dataset", TEXT_LIMIT, &head->dataset));
     HS_TRY(hs_h5_get_word(group, "precision", TEXT_LIMIT, &head->precision));
+    HS_TRY(read_digest(group, "dataset_sha256", &head->dataset_digest));
+    HS_TRY(read_digest(group, "heldout_sha256", &head->held_digest));
     HS_TRY(hs_h5_get(group, "input_shape", HS_H5_I32, 3, shape));
     HS_TRY(hs_h5_get(group, "classes", HS_H5_I32, 0, &classes));
     if (shape[0] < 1 || shape[1] < 1 || shape[2] < 1 || classes < 1)

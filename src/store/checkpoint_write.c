@@ -208,6 +208,8 @@ static hs_status write_state(hid_t file, const hs_checkpoint *ck, const hs_prove
     HS_TRY_GOTO(st, hs_h5_set_word(group, "optimizer", ck->optimizer), done);
     HS_TRY_GOTO(st, hs_h5_set_word(group, "config", provenance->config_text), done);
     HS_TRY_GOTO(st, hs_h5_set_word(group, "dataset", provenance->dataset), done);
+    HS_TRY_GOTO(st, hs_h5_set_word(group, "dataset_sha256", provenance->dataset_digest), done);
+    HS_TRY_GOTO(st, hs_h5_set_word(group, "heldout_sha256", provenance->held_digest), done);
     HS_TRY_GOTO(st, hs_h5_set_word(group, "precision", provenance->precision), done);
     HS_TRY_GOTO(st, hs_h5_set(group, "input_shape", HS_H5_I32, 3, shape), done);
     HS_TRY_GOTO(st, hs_h5_set(group, "classes", HS_H5_I32, 0, &classes), done);

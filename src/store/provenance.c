@@ -33,6 +33,7 @@ hs_status hs_write_provenance(hid_t file, const hs_provenance *p)
                  {"libraries", p->libraries},
                  {"dataset", p->dataset},
                  {"dataset_sha256", p->dataset_digest},
+                 {"heldout_sha256", p->held_digest},
                  {"slurm_job_id", p->slurm_job}};
     for (size_t i = 0; i < sizeof field / sizeof field[0]; i++)
         HS_TRY_GOTO(st, hs_h5_set_text(group, field[i].name, field[i].text), done);

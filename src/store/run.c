@@ -228,7 +228,6 @@ static hs_status open_file(const hs_run_options *o, hs_run *run)
 
 hs_status hs_run_open(const hs_run_options *options, hs_run **run)
 {
-    double start = hs_now();
     hs_run *r = NULL;
     hs_status st;
     HS_TRY(hs_calloc(1, sizeof *r, "run", &r));
@@ -242,7 +241,6 @@ hs_status hs_run_open(const hs_run_options *options, hs_run **run)
     hs_h5_unlock();
     if (st != HS_OK)
         goto fail;
-    r->seconds = hs_now() - start;
     *run = r;
     return HS_OK;
 fail:
@@ -264,27 +262,20 @@ static hs_status spill(hs_run *run)
 
 hs_status hs_run_train(hs_run *run, const hs_train_row *row)
 {
-    double start = hs_now();
     run->train[run->train_rows++] = *row;
     run->dirty = true;
-    hs_status st = run->train_rows == HS_RUN_TRAIN_ROWS ? spill(run) : HS_OK;
-    run->seconds += hs_now() - start;
-    return st;
+    return run->train_rows == HS_RUN_TRAIN_ROWS ? spill(run) : HS_OK;
 }
 
 hs_status hs_run_eval(hs_run *run, const hs_eval_row *row)
 {
-    double start = hs_now();
     run->eval[run->eval_rows++] = *row;
     run->dirty = true;
-    hs_status st = run->eval_rows == HS_RUN_EVAL_ROWS ? spill(run) : HS_OK;
-    run->seconds += hs_now() - start;
-    return st;
+    return run->eval_rows == HS_RUN_EVAL_ROWS ? spill(run) : HS_OK;
 }
 
 hs_status hs_run_snapshot(hs_run *run, const hs_snapshot *snapshot)
 {
-    double start = hs_now();
     hid_t history = -1;
     if (snapshot->layer < 0 || snapshot->layer >= run->layers || !run->layer[snapshot->layer].filters)
         return hs_fail(HS_EINTERNAL, "snapshot of layer %d, which has no history", snapshot->layer);
@@ -295,18 +286,15 @@ hs_status hs_run_snapshot(hs_run *run, const hs_snapshot *snapshot)
     hs_h5_drop(history);
     hs_h5_unlock();
     run->dirty = true;
-    run->seconds += hs_now() - start;
     return st;
 }
 
 hs_status hs_run_plan(hs_run *run, const hs_run_step *step, int steps, const hs_run_plan_facts *facts)
 {
-    double start = hs_now();
     hs_h5_lock();
     hs_status st = hs_plan_make(run->file, step, steps, facts);
     hs_h5_unlock();
     run->dirty = true;
-    run->seconds += hs_now() - start;
     return st;
 }
 
@@ -328,24 +316,19 @@ static hs_status write_out(hs_run *run)
 
 hs_status hs_run_flush(hs_run *run)
 {
-    double start = hs_now();
-    hs_status st = run->dirty ? write_out(run) : HS_OK;
-    run->seconds += hs_now() - start;
-    return st;
+    return run->dirty ? write_out(run) : HS_OK;
 }
 
 hs_status hs_run_close(hs_run **run)
 {
-    hs_status st = HS_OK;
-    if (*run) {
-        st = hs_run_flush(*run);
-        destroy(*run);
-        *run = NULL;
-    }
+    hs_status st = *run ? hs_run_flush(*run) : HS_OK;
+    hs_run_drop(run);
     return st;
 }
 
-double hs_run_seconds(const hs_run *run)
+void hs_run_drop(hs_run **run)
 {
-    return run->seconds;
+    if (*run)
+        destroy(*run);
+    *run = NULL;
 }

@@ -29,7 +29,6 @@ struct hs_run {
     int train_rows, eval_rows;
     hs_history_scratch scratch;
     bool dirty; /* something is not on disk yet */
-    double seconds;
 };
 
 /* /train and /eval */

@@ -12,6 +12,7 @@ typedef struct evaluation {
     hs_config *config;
     char learnt_from[HS_TEXT_MAX]; /* data of the training that the checkpoint is from */
     char path[HS_TEXT_MAX + 64];
+    char learnt_digest[65];        /* of those data then; rank 0, "" if not recorded */
     hs_mirror parameters, statistics;
     int classes;
     int64_t *confusion;  /* [classes][classes] */
@@ -47,6 +48,7 @@ static hs_status recorded_text(evaluation *e, const char *path, char **text)
     HS_TRY(hs_checkpoint_peek(e->path, &head));
     *text = head.config_text;
     head.config_text = NULL;
+    snprintf(e->learnt_digest, sizeof e->learnt_digest, "%s", head.dataset_digest);
     hs_checkpoint_head_free(&head);
     return HS_OK;
 }
@@ -86,6 +88,9 @@ static hs_status configure(evaluation *e, const char *path, char *const *words, 
 static hs_status load(evaluation *e)
 {
     hs_checkpoint ckpt;
+    if (e->learnt_digest[0] && strcmp(e->learnt_digest, e->world.train->digest) != 0)
+        hs_warn(e->world.log, "%s has learnt from other training data than %s holds now (SHA-256 %.16s.., now %.16s..): normalisation may differ", e->path,
+                e->learnt_from, e->learnt_digest, e->world.train->digest);
     hs_checkpoint_describe(&e->world, &ckpt);
     ckpt.parameters = (hs_slab){"", e->parameters.host, e->parameters.count};
     ckpt.statistics_slab = (hs_slab){"", e->statistics.host, e->statistics.count};

@@ -19,6 +19,7 @@ libhalfspec_la_SOURCES += \
 	src/train/history.c \
 	src/train/layer_clock.c \
 	src/train/provenance.c \
+	src/train/enter.c \
 	src/train/resume.c \
 	src/train/save.c \
 	src/train/warm.c \

@@ -40,6 +40,7 @@ static hs_status describe(hs_origin *o, const hs_world *w, const hs_train_option
                                 .libraries = options->libraries ? options->libraries : o->libraries,
                                 .dataset = w->train->source,
                                 .dataset_digest = w->train->digest,
+                                .held_digest = w->held->digest,
                                 .precision = o->precision,
                                 .device = o->device,
                                 .notation = hs_net_notation(w->net),

@@ -1,51 +1,12 @@
-/* resume.c - what RUN already holds: another configuration is refused, a checkpoint is loaded, newer rows are cut. Rank 0 touches files, the
- * others are told. */
+/* resume.c - what RUN already holds: a checkpoint is loaded, newer rows are cut. Rank 0 touches files, the others are told. */
 #include <string.h>
 
 #include "train.h"
-
-enum { CONFIG_LIMIT = 1 << 20 };
-
-static hs_status parse_recorded(const char *path, hs_config *old)
-{
-    char *text = NULL;
-    size_t bytes = 0;
-    HS_TRY(hs_file_read(path, CONFIG_LIMIT, &text, &bytes));
-    hs_config_init(old);
-    hs_status st = hs_config_parse(old, path, text);
-    hs_free(text);
-    return st;
-}
-
-/* RUN/config, where there is one, must ask for the same computation. */
-static hs_status check_recorded(const hs_config *now)
-{
-    char path[HS_TEXT_MAX + 16];
-    hs_config *old = NULL;
-    char *difference = NULL;
-    hs_status st;
-    snprintf(path, sizeof path, "%s/config", now->run);
-    if (!hs_file_exists(path))
-        return HS_OK;
-    HS_TRY(hs_calloc(1, sizeof *old, "recorded configuration", &old));
-    HS_TRY_GOTO(st, parse_recorded(path, old), done);
-    HS_TRY_GOTO(st, hs_config_difference(old, now, &difference), done);
-    if (difference[0])
-        st = hs_fail(HS_EUSAGE, "%s was started with another configuration (recorded -> now):\n%s"
-                     "Use another run = DIR, take the recorded values, or remove %s to start afresh", now->run, difference, now->run);
-done:
-    hs_free(difference);
-    hs_free(old);
-    return st;
-}
 
 static hs_status find(hs_trainer *t, char *path, size_t capacity)
 {
     char *warnings = NULL;
     path[0] = '\0';
-    HS_TRY(check_recorded(t->world.config));
-    if (!hs_file_exists(t->world.config->run))
-        return HS_OK;
     hs_status st = hs_checkpoint_find(t->world.config->run, path, capacity, &warnings);
     if (st == HS_OK && warnings && warnings[0])
         hs_warn(t->world.log, "%s", warnings);
@@ -62,6 +23,7 @@ static hs_status load(hs_trainer *t, const char *path)
     ckpt.moments = t->moments;
     for (int i = 0; i < t->moments; i++)
         ckpt.moment[i] = (hs_slab){hs_optim_slot_name(t->optim, i), t->moment[i].host, t->moment[i].count};
+    HS_TRY(hs_data_compare(&t->world, path));
     HS_TRY(hs_checkpoint_read(path, &ckpt));
     t->state = ckpt.state;
     return HS_OK;
@@ -91,7 +53,6 @@ static hs_status prepare_files(hs_trainer *t)
 {
     const hs_config *c = t->world.config;
     char path[HS_TEXT_MAX + 16], *text = NULL;
-    HS_TRY(hs_dir_make(c->run));
     snprintf(path, sizeof path, "%s/config", c->run);
     HS_TRY(hs_config_print(c, true, &text));
     hs_status st = hs_file_replace(path, text, strlen(text));
@@ -106,6 +67,7 @@ hs_status hs_resume(hs_trainer *t)
     hs_world *w = &t->world;
     hs_comm *comm = w->comm;
     char path[HS_TEXT_MAX + 64] = "";
+    HS_TRY(hs_enter(t));
     hs_watchdog_phase(&t->dog, "resuming", 0, 4);
     HS_TRY(hs_agree(comm, comm->rank == 0 ? find(t, path, sizeof path) : HS_OK));
     int64_t found = path[0] != '\0';

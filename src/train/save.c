@@ -39,10 +39,20 @@ static void collect_state(hs_trainer *t)
     t->state.plateau_scale = t->plateau.scale;
 }
 
+/* A job that did not move for long may have been taken for dead. */
+static hs_status still_ours(hs_trainer *t)
+{
+    hs_status st = hs_claim_check(t->claim);
+    if (st != HS_OK)
+        hs_run_drop(&t->history.run);
+    return st;
+}
+
 static hs_status write_files(hs_trainer *t)
 {
     hs_checkpoint ckpt;
     hs_checkpoint_describe(&t->world, &ckpt);
+    HS_TRY(still_ours(t));
     HS_TRY(pull_all(t));
     ckpt.parameters = (hs_slab){"", t->parameters.host, t->parameters.count};
     ckpt.statistics_slab = (hs_slab){"", t->statistics.host, t->statistics.count};

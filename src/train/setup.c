@@ -128,6 +128,7 @@ hs_status hs_world_open(hs_world *w, const hs_config *config, hs_comm *comm, con
     hs_watchdog_phase(w->dog, "opening data", 0, 4);
     HS_TRY(hs_agree(comm, check_comm(w)));
     HS_TRY(hs_agree(comm, open_sets(w)));
+    HS_TRY(hs_world_compare_data(w));
     HS_TRY(hs_agree(comm, create_net(w)));
     return share_scaling(w);
 }

@@ -227,6 +227,8 @@ typedef struct hs_trainer {
     hs_layer_clock layer_clock;
     hs_watchdog dog;
     hs_signals signals;
+    hs_claim *claim;          /* RUN/lock, rank 0 */
+    bool made_run;            /* RUN was not there before: rank 0 */
 } hs_trainer;
 
 /* trainer.c. COLLECTIVE. Optimizer, buckets, mirrors; nothing is written yet. */
@@ -270,7 +272,14 @@ void hs_shards_free(hs_trainer *t);
 /* Gradients of the whole batch and, on rank 0, its sums. *DATA: whether this rank could read its samples. */
 hs_status hs_shards_step(hs_trainer *t, hs_step *step, hs_status *data, hs_loss_sums *sums);
 
-/* resume.c. COLLECTIVE. Refuses a RUN of another configuration; loads the newest checkpoint if there is one; makes RUN ready. */
+/* enter.c. COLLECTIVE. Do all ranks see the same samples? */
+hs_status hs_world_compare_data(hs_world *w);
+/* enter.c. COLLECTIVE. Refuses a RUN of another configuration, and one that another job is using; then RUN is ours until the trainer is closed. */
+hs_status hs_enter(hs_trainer *t);
+void hs_leave(hs_trainer *t); /* behind the last write into RUN */
+/* enter.c, rank 0. Refuses to go on from the checkpoint PATH with other data than it has learnt from. */
+hs_status hs_data_compare(const hs_world *w, const char *path);
+/* resume.c. COLLECTIVE. Loads the newest checkpoint if there is one; makes RUN ready. */
 hs_status hs_resume(hs_trainer *t);
 /* save.c. COLLECTIVE. Compares ranks, then writes a checkpoint. */
 hs_status hs_save(hs_trainer *t);

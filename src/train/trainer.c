@@ -83,6 +83,7 @@ void hs_trainer_close(hs_trainer *t)
     hs_history_close(t);
     hs_layer_clock_free(t);
     hs_output_close(t);
+    hs_leave(t);
     hs_origin_free(&t->origin);
     hs_shards_free(t);
     hs_replay_close(t);
