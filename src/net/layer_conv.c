@@ -141,7 +141,7 @@ static hs_conv_desc describe(const hs_net *net, const hs_node *node, hs_domain i
         .oh = node->out.h, .ow = node->out.w,
         .pad_h = (kh - 1) / 2, .pad_w = (kw - 1) / 2,
         .boundary = a->boundary, .flip = a->flip, .bias = a->bias, .need_dx = node->need_dx[0],
-        .relu = node->relu_out, .sealed_in = node->sealed_in, .sealed_out = node->sealed_out,
+        .relu = node->relu_out, .sealed_in = hs_plan_seals(net, node->sealed_in, in), .sealed_out = hs_plan_seals(net, node->sealed_out, out),
         .in = in, .out = out, .engine = engine, .way = way,
     };
 }

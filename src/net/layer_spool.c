@@ -70,7 +70,7 @@ static hs_spool_desc describe(const hs_net *net, const hs_node *node, hs_domain 
     const spool_args *a = node->args;
     return (hs_spool_desc){.capacity = net->plan.capacity, .h = node->in.h, .w = node->in.w, .c = node->in.c, .oh = node->out.h, .ow = node->out.w,
                            .norm = a->norm, .in = in, .out = out, .relu_in = node->relu_in, .relu_out = node->relu_out,
-                           .sealed_in = node->sealed_in, .sealed_out = node->sealed_out};
+                           .sealed_in = hs_plan_seals(net, node->sealed_in, in), .sealed_out = hs_plan_seals(net, node->sealed_out, out)};
 }
 
 static int choices(const hs_net *net, const hs_node *node, hs_choice *list)

@@ -81,7 +81,7 @@ struct hs_node {
     char engine_text[24];
     bool reads_x, reads_y;
     bool relu_in, relu_out;    /* a rectifier that stood before or behind joined this layer */
-    bool sealed_in, sealed_out; /* nobody else looks at this edge: hs_backend.h */
+    bool sealed_in, sealed_out; /* nobody else looks at this edge: hs_backend.h. During the search: it may become so */
     bool wanted;               /* the gradient of its output is needed */
     bool shares, grad_shares;  /* output lies over the first input; dx[0] over dy */
     bool need_dx[2];           /* gradient with respect to input i is wanted */
@@ -110,6 +110,7 @@ struct hs_net {
     bool want_dx, batch_statistics, planned;
     bool keep_all;   /* test aid: no memory is shared, to compare with */
     bool keep_apart; /* test aid: rectifiers stay layers of their own */
+    bool is_probe;   /* measure.c's: one layer, whose edges are sealed as they are where it comes from */
 
     hs_node **layer; /* as parsed; [0] is the input */
     int layers;
@@ -159,6 +160,7 @@ hs_status hs_net_declare(hs_net *net, hs_node *node, const char *name, const hs_
 
 hs_status hs_plan_choose(hs_net *net, hs_stream *stream); /* domains, engines; builds net->step */
 hs_status hs_plan_fuse(hs_net *net); /* fuse.c: before the search, needs being marked */
+bool hs_plan_seals(const hs_net *net, bool sealed, hs_domain domain); /* does the device store this edge in a way of its own? */
 /* "conv1=fft:space>spectrum;", with rectifiers that joined "conv1=fft+relu:..", "pool1=relu+-+relu:.." */
 void hs_decision_text(const hs_node *node, const hs_choice *choice, char *text, size_t capacity);
 size_t hs_plan_count(hs_shape shape, hs_domain domain); /* numbers of one sample */

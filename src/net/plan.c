@@ -301,14 +301,22 @@ static hs_status write_decisions(hs_net *net)
     return HS_OK;
 }
 
-/* Nobody but two layers that know how to keep it looks at what lies between them. */
-static void seal(const hs_net *net, hs_node *node)
+bool hs_plan_seals(const hs_net *net, bool sealed, hs_domain domain)
 {
-    hs_node *before = node->inputs == 1 ? node->input[0] : NULL;
-    if (!before || !net->backend->conv->seals || !net->backend->conv->seals(net->device, node->from) || before->consumers != 1 ||
-        !before->kind->seals || !node->kind->seals)
-        return;
-    before->sealed_out = node->sealed_in = true;
+    return sealed && net->backend->conv->seals && net->backend->conv->seals(net->device, domain);
+}
+
+/* Nobody but two layers that know how to keep it looks at what lies between them. Transforms do not know, so whether one comes between is seen
+ * when the steps are built; the search supposes that none does, as it is then that ways are worth comparing. */
+static void seal_edges(const hs_net *net, hs_node *const *node, int count)
+{
+    for (int i = 0; i < count && !net->is_probe; i++)
+        node[i]->sealed_in = node[i]->sealed_out = false;
+    for (int i = 0; i < count && !net->is_probe; i++) {
+        hs_node *before = node[i]->inputs == 1 ? node[i]->input[0] : NULL;
+        if (before && before->consumers == 1 && before->kind->seals && node[i]->kind->seals)
+            before->sealed_out = node[i]->sealed_in = true;
+    }
 }
 
 /* What every step needs to know before its layer plans. */
@@ -316,7 +324,8 @@ static void prepare_steps(hs_net *net)
 {
     for (int i = 0; i < net->steps; i++) {
         hs_node *node = net->step[i];
-        seal(net, node);
+        node->sealed_in = hs_plan_seals(net, node->sealed_in, node->from);
+        node->sealed_out = hs_plan_seals(net, node->sealed_out, node->to);
         node->count = hs_plan_count(node->out, node->to);
         node->reads_x = node->kind->reads_x;
         node->reads_y = node->kind->reads_y;
@@ -328,6 +337,7 @@ static hs_status choose(hs_net *net, hs_stream *stream)
     stage *stages = NULL;
     mark_needs(net, net->layer, net->layers);
     HS_TRY(hs_plan_fuse(net));
+    seal_edges(net, net->layer, net->layers);
     HS_TRY(hs_calloc((size_t)net->layers, sizeof *stages, "plan", &stages));
     hs_status st = survey(net, stream, stages);
     if (st == HS_OK) {
@@ -338,6 +348,7 @@ static hs_status choose(hs_net *net, hs_stream *stream)
     HS_TRY(st);
     HS_TRY(build_steps(net));
     mark_needs(net, net->step, net->steps);
+    seal_edges(net, net->step, net->steps);
     prepare_steps(net);
     return write_decisions(net);
 }
