@@ -1,6 +1,7 @@
 /* conv_space.c - convolution in space: which of the ways, and what all of them share, bias, rectifier and mask.
  *
- * Ways: our own kernels (implicit), cuDNN where it can be loaded, windows in memory and cuBLAS. The choice follows the estimates,
+ * Ways: our own kernels (implicit), cuDNN where it can be loaded (with bias and rectifier or apart from them), windows in memory and
+ * cuBLAS. The choice follows the estimates,
  * which depend on the device, the libraries and the shape alone, so equal runs compute the same way. HALFSPEC_CUDA_CONV = NAME
  * takes one that covers the shape whatever it costs: for tests, and to compare. A planner that measures asks for each by number. */
 #include "hs_cuda.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const hs_cuda_way *const ways[] = {&hs_cuda_implicit_way, &hs_cuda_cudnn_way, &hs_cuda_windows_way};
+static const hs_cuda_way *const ways[] = {&hs_cuda_implicit_way, &hs_cuda_cudnn_way, &hs_cuda_windows_way, &hs_cuda_cudnn_apart_way};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 /* By the environment, or by number. */
@@ -64,17 +65,18 @@ size_t hs_cuda_conv_mask(const hs_conv *conv)
     return conv->d.relu ? hs_cuda_line(rows_of(conv, conv->d.capacity) * ((conv->d.co + 7) / 8)) : 0;
 }
 
-/* dy behind the mask: in scratch, before what the way needs. */
+/* dy behind the mask, stored as it is: in scratch, before what the way needs. */
 static size_t masked_bytes(const hs_conv *conv)
 {
-    return conv->d.relu ? hs_cuda_line(rows_of(conv, conv->d.capacity) * conv->d.co * sizeof(float)) : 0;
+    return conv->d.relu ? hs_cuda_line(rows_of(conv, conv->d.capacity) * conv->d.co * (conv->half_out ? 2 : sizeof(float))) : 0;
 }
 
 double hs_cuda_space_seconds(const hs_cuda_device *d, const hs_conv_desc *desc)
 {
     double seconds;
     const hs_cuda_way *way = choose(d, desc, 0, &seconds);
-    const double rows = (double)desc->capacity * desc->oh * desc->ow, y = rows * desc->co;
+    const double rows = (double)desc->capacity * desc->oh * desc->ow;
+    const double y = rows * desc->co * (hs_cuda_half_edge(&d->base, desc->sealed_out) ? 0.5 : 1);
     if (!way->finishes && (desc->bias || desc->relu))
         seconds += hs_cuda_longest(d, 2 * y, 0, d->plain);
     return seconds + (desc->relu ? hs_cuda_longest(d, 2 * y, 0, d->plain) : desc->bias ? hs_cuda_longest(d, y, 0, d->plain) : 0);
@@ -133,8 +135,11 @@ hs_status hs_cuda_space_forward(hs_stream *s, const hs_conv *conv, int n, const 
 {
     const float *added = conv->d.bias ? bias : NULL;
     uint8_t *mask = conv->d.relu ? saved : NULL;
-    HS_TRY(conv->way->forward(s, conv, n, x, taps, added, y, mask, (char *)scratch + masked_bytes(conv)));
-    return conv->way->finishes ? HS_OK : hs_cuda_conv_finish(s, conv, n, added, y, mask);
+    void *room = (char *)scratch + masked_bytes(conv);
+    if (conv->way->finishes)
+        return conv->way->forward(s, conv, n, x, taps, added, y, mask, room);
+    HS_TRY(conv->way->forward(s, conv, n, x, taps, NULL, y, NULL, room));
+    return hs_cuda_conv_finish(s, conv, n, added, y, mask);
 }
 
 hs_status hs_cuda_space_backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy,

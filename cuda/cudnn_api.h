@@ -35,6 +35,7 @@ enum hs_cudnn_type {
     HS_CUDNN_POINTER_TYPE = 6,
     HS_CUDNN_CONVOLUTION_TYPE = 7,
     HS_CUDNN_HEURISTIC_TYPE = 8,
+    HS_CUDNN_NAN_TYPE = 10,
     HS_CUDNN_NOTE_TYPE = 11,
     HS_CUDNN_POINTWISE_TYPE = 14,
     HS_CUDNN_DESCRIPTOR_TYPE = 15
@@ -43,6 +44,7 @@ enum hs_cudnn_type {
 enum hs_cudnn_name {
     HS_CUDNN_POINTWISE_MODE = 0,
     HS_CUDNN_POINTWISE_PRECISION = 1,
+    HS_CUDNN_POINTWISE_NAN = 2,
     HS_CUDNN_CONVOLUTION_PRECISION = 100,
     HS_CUDNN_CONVOLUTION_MODE = 101,
     HS_CUDNN_CONVOLUTION_DILATIONS = 102,
@@ -79,7 +81,7 @@ enum hs_cudnn_name {
     HS_CUDNN_ENGINE_NOTES = 1303
 };
 
-enum { HS_CUDNN_FLOAT = 0, HS_CUDNN_CORRELATION = 1, HS_CUDNN_ADD = 0, HS_CUDNN_RELU = 100 };
+enum { HS_CUDNN_FLOAT = 0, HS_CUDNN_BFLOAT16 = 9, HS_CUDNN_CORRELATION = 1, HS_CUDNN_ADD = 0, HS_CUDNN_RELU = 100, HS_CUDNN_PROPAGATE = 1 };
 enum { HS_CUDNN_MODE_FALLBACK = 2, HS_CUDNN_MODE_A = 3 };
 enum hs_cudnn_note {
     HS_CUDNN_TENSOR_CORE = 0,
@@ -117,6 +119,7 @@ typedef struct hs_cudnn_shape {
     int kind; /* HS_CUDNN_FORWARD, _DATA or _FILTER */
     int64_t x[4], w[4], y[4]; /* n c h w; filters co ci kh kw; in memory channels are last */
     int64_t pre[2], post[2], stride[2];
+    bool half;        /* all tensors are bf16, else fp32 */
     bool bias, relu;  /* forward: in the same graph */
     bool only_fp32;   /* no tensor cores */
 } hs_cudnn_shape;

@@ -58,12 +58,12 @@ static void *done(hs_cudnn_plan *p, void *descriptor)
 }
 
 /* SIZE [4] counts n c h w, in memory channels are last. */
-static void *tensor(hs_cudnn_plan *p, int64_t id, const int64_t *size, bool is_virtual)
+static void *tensor(hs_cudnn_plan *p, int64_t id, const int64_t *size, bool half, bool is_virtual)
 {
     const int64_t alignment = 16;
     const int64_t stride[4] = {size[1] * size[2] * size[3], 1, size[1] * size[3], size[1]};
     void *t = make(p, HS_CUDNN_TENSOR);
-    set_int(p, t, HS_CUDNN_TENSOR_DATA, HS_CUDNN_DATA_TYPE, HS_CUDNN_FLOAT);
+    set_int(p, t, HS_CUDNN_TENSOR_DATA, HS_CUDNN_DATA_TYPE, half ? HS_CUDNN_BFLOAT16 : HS_CUDNN_FLOAT);
     set(p, t, HS_CUDNN_TENSOR_DIMENSIONS, HS_CUDNN_INT64_TYPE, 4, size);
     set(p, t, HS_CUDNN_TENSOR_STRIDES, HS_CUDNN_INT64_TYPE, 4, stride);
     set(p, t, HS_CUDNN_TENSOR_ID, HS_CUDNN_INT64_TYPE, 1, &id);
@@ -107,6 +107,8 @@ static void *apply(hs_cudnn_plan *p, int mode, void *x, void *b, void *y)
     void *pointwise = make(p, HS_CUDNN_POINTWISE);
     set_int(p, pointwise, HS_CUDNN_POINTWISE_MODE, HS_CUDNN_POINTWISE_TYPE, mode);
     set_int(p, pointwise, HS_CUDNN_POINTWISE_PRECISION, HS_CUDNN_DATA_TYPE, HS_CUDNN_FLOAT);
+    if (mode == HS_CUDNN_RELU)
+        set_int(p, pointwise, HS_CUDNN_POINTWISE_NAN, HS_CUDNN_NAN_TYPE, HS_CUDNN_PROPAGATE);
     done(p, pointwise);
     void *operation = make(p, HS_CUDNN_APPLY);
     set_made(p, operation, HS_CUDNN_APPLY_POINTWISE, pointwise);
@@ -117,17 +119,19 @@ static void *apply(hs_cudnn_plan *p, int mode, void *x, void *b, void *y)
     return done(p, operation);
 }
 
-/* x, w -> [bias] -> [rectifier] -> y, all aligned to 16 bytes. */
+/* x, w -> [bias] -> [rectifier] -> y, all aligned to 16 bytes. What lies between is fp32. In bf16 x, w, y and the bias are of one type, as
+ * no engine that is compiled beforehand takes them otherwise (9.19, asked about a device of 9.0). */
 static void *graph_of(hs_cudnn_plan *p, const hs_cudnn_shape *s)
 {
     const int64_t per_channel[4] = {1, s->w[0], 1, 1};
     void *operation[3];
     int64_t operations = 0;
-    void *x = tensor(p, X, s->x, false), *w = tensor(p, W, s->w, false), *y = tensor(p, Y, s->y, false);
-    void *raw = s->bias ? tensor(p, BEFORE_BIAS, s->y, true) : NULL, *sum = s->relu ? tensor(p, BEFORE_RELU, s->y, true) : y;
+    void *x = tensor(p, X, s->x, s->half, false), *w = tensor(p, W, s->w, s->half, false), *y = tensor(p, Y, s->y, s->half, false);
+    void *raw = s->bias ? tensor(p, BEFORE_BIAS, s->y, false, true) : NULL;
+    void *sum = s->relu ? tensor(p, BEFORE_RELU, s->y, false, true) : y;
     operation[operations++] = convolve(p, s, x, w, s->bias ? raw : sum);
     if (s->bias)
-        operation[operations++] = apply(p, HS_CUDNN_ADD, raw, tensor(p, BIAS, per_channel, false), sum);
+        operation[operations++] = apply(p, HS_CUDNN_ADD, raw, tensor(p, BIAS, per_channel, s->half, false), sum);
     if (s->relu)
         operation[operations++] = apply(p, HS_CUDNN_RELU, sum, NULL, y);
     void *graph = make(p, HS_CUDNN_GRAPH);

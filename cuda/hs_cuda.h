@@ -151,7 +151,7 @@ typedef struct hs_cuda_implicit {
     int span;
 } hs_cuda_implicit;
 
-/* A way to convolve in space. Forward gets BIAS and MASK (may be NULL) if it FINISHES, backward dy behind the mask. */
+/* A way to convolve in space. Forward gets BIAS and MASK (may be NULL; both are if it does not FINISH), backward dy behind the mask. */
 typedef struct hs_cuda_way {
     const char *name;
     bool finishes;
@@ -165,7 +165,7 @@ typedef struct hs_cuda_way {
     hs_status (*backward)(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy, void *dx,
                           float *dtaps, void *scratch);
 } hs_cuda_way;
-extern const hs_cuda_way hs_cuda_implicit_way, hs_cuda_cudnn_way, hs_cuda_windows_way;
+extern const hs_cuda_way hs_cuda_implicit_way, hs_cuda_cudnn_way, hs_cuda_windows_way, hs_cuda_cudnn_apart_way;
 
 const struct hs_cudnn *hs_cuda_cudnn_of(const hs_cuda_device *device); /* opens it on the first call; NULL: there is none */
 

@@ -4,92 +4,11 @@
  *
  * A thread does the eight columns of one byte of the mask: 16 bytes of a map in bf16, 32 in fp32, by loads of 16 bytes where rows
  * begin at such addresses. Neighbouring threads do neighbouring bytes, whatever the number of columns, so that a warp's reads join. */
-#include "half.h"
+#include "eight.h"
 
 #include "kernels.h"
 
 enum { EIGHT = 8, ACROSS = 32, TOTAL_LINES = 8 }; /* ACROSS: most bytes of a row that a block does */
-
-struct __attribute__((aligned(16))) hs_quad {
-    uint32_t word[4];
-};
-
-static __device__ __forceinline__ float number_of(uint32_t bits)
-{
-#ifdef __CUDACC__
-    return __uint_as_float(bits);
-#else
-    return hs_float_of(bits);
-#endif
-}
-
-static __device__ __forceinline__ uint32_t bits_of(float x)
-{
-#ifdef __CUDACC__
-    return __float_as_uint(x);
-#else
-    return hs_bits_of(x);
-#endif
-}
-
-/* LEFT numbers at FROM, eight if it is WIDE; the others are 0. */
-static __device__ __forceinline__ void get_eight(bool wide, int left, const float *from, float *v)
-{
-    if (wide) {
-        const hs_quad low = reinterpret_cast<const hs_quad *>(from)[0], high = reinterpret_cast<const hs_quad *>(from)[1];
-        HS_UNROLL
-        for (int k = 0; k < 4; k++) {
-            v[k] = number_of(low.word[k]);
-            v[4 + k] = number_of(high.word[k]);
-        }
-        return;
-    }
-    HS_UNROLL
-    for (int k = 0; k < EIGHT; k++)
-        v[k] = k < left ? from[k] : 0;
-}
-
-static __device__ __forceinline__ void get_eight(bool wide, int left, const hs_half *from, float *v)
-{
-    if (wide) {
-        const hs_quad all = *reinterpret_cast<const hs_quad *>(from);
-        HS_UNROLL
-        for (int k = 0; k < 4; k++) {
-            v[2 * k] = number_of(all.word[k] << 16);
-            v[2 * k + 1] = number_of(all.word[k] & 0xFFFF0000u);
-        }
-        return;
-    }
-    HS_UNROLL
-    for (int k = 0; k < EIGHT; k++)
-        v[k] = k < left ? hs_half_get(from[k]) : 0;
-}
-
-static __device__ __forceinline__ void put_eight(bool wide, int left, const float *v, float *to)
-{
-    if (wide) {
-        reinterpret_cast<hs_quad *>(to)[0] = {bits_of(v[0]), bits_of(v[1]), bits_of(v[2]), bits_of(v[3])};
-        reinterpret_cast<hs_quad *>(to)[1] = {bits_of(v[4]), bits_of(v[5]), bits_of(v[6]), bits_of(v[7])};
-        return;
-    }
-    HS_UNROLL
-    for (int k = 0; k < EIGHT; k++)
-        if (k < left)
-            to[k] = v[k];
-}
-
-static __device__ __forceinline__ void put_eight(bool wide, int left, const float *v, hs_half *to)
-{
-    if (wide) {
-        *reinterpret_cast<hs_quad *>(to) = {hs_to_bf16(v[0], v[1]), hs_to_bf16(v[2], v[3]), hs_to_bf16(v[4], v[5]),
-                                            hs_to_bf16(v[6], v[7])};
-        return;
-    }
-    HS_UNROLL
-    for (int k = 0; k < EIGHT; k++)
-        if (k < left)
-            hs_half_put(v[k], to + k);
-}
 
 /* Lines begin where 16 bytes do: as many columns, from such an address. */
 static bool is_wide(int cols, const void *one, const void *other)
@@ -111,7 +30,7 @@ static __global__ void rectify(size_t count, int cols, bool wide, const float *b
         float v[EIGHT];
         unsigned bits = 0;
         bool changed = bias != NULL;
-        get_eight(wide, cols - col, at, v);
+        hs_get_eight(wide, cols - col, at, v);
         HS_UNROLL
         for (int k = 0; k < EIGHT; k++) {
             v[k] += bias && col + k < cols ? bias[col + k] : 0;
@@ -122,7 +41,7 @@ static __global__ void rectify(size_t count, int cols, bool wide, const float *b
         if (mask)
             mask[i] = (uint8_t)bits;
         if (changed)
-            put_eight(wide, cols - col, v, at);
+            hs_put_eight(wide, cols - col, v, at);
     }
 }
 
@@ -176,7 +95,7 @@ static __global__ void masked(size_t rows, int cols, cut by, size_t slice, bool 
     double sum[EIGHT] = {};
     for (size_t row = first + line; line < by.lines && byte < by.bytes && row < end; row += by.lines) {
         float v[EIGHT];
-        get_eight(wide, cols - col, dy + row * cols + col, v);
+        hs_get_eight(wide, cols - col, dy + row * cols + col, v);
         const unsigned bits = mask ? mask[row * by.bytes + byte] : 0xFF;
         HS_UNROLL
         for (int k = 0; k < EIGHT; k++) {
@@ -184,7 +103,7 @@ static __global__ void masked(size_t rows, int cols, cut by, size_t slice, bool 
             sum[k] += v[k];
         }
         if (dm)
-            put_eight(wide, cols - col, v, dm + row * cols + col);
+            hs_put_eight(wide, cols - col, v, dm + row * cols + col);
     }
     if (!partial)
         return;

@@ -1,162 +1,17 @@
 /* t_cuda_conv.c - the ways to convolve, in every precision of a GPU, run by the emulation, against `ref`: errors are those
  * of the rounding that was asked for, neither more nor less, and equal calls give equal bits. fp32 is compared in t_cuda_ops. Linked with the backend of
  * a real GPU it is t_gpu_conv, which tests/gpu.sh runs. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "hs_backend.h"
-#include "hs_base.h"
-
-enum { Y, DX, DTAPS, DBIAS, OUTPUTS };
-
-typedef struct numbers {
-    size_t count;
-    double *value;
-} numbers;
-
-typedef struct run {
-    numbers x, taps, bias, dy, out[OUTPUTS];
-} run;
-
-static void must(hs_status st)
-{
-    if (st != HS_OK)
-        fail_msg("%s: %s", hs_status_name(st), hs_fail_text());
-}
-
-static double draw(uint64_t *state)
-{
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(float)((double)(*state >> 33) / 1073741824.0 - 1);
-}
-
-static numbers fresh(size_t count, uint64_t seed)
-{
-    numbers n = {count, calloc(count, sizeof *n.value)};
-    assert_non_null(n.value);
-    for (size_t i = 0; seed && i < count; i++)
-        n.value[i] = draw(&seed);
-    return n;
-}
-
-static run fresh_run(const hs_conv_desc *d)
-{
-    const size_t n = (size_t)d->capacity, in = n * d->h * d->w * d->ci, out = n * d->oh * d->ow * d->co;
-    const size_t taps = (size_t)d->kh * d->kw * d->ci * d->co, co = (size_t)d->co;
-    return (run){fresh(in, 1), fresh(taps, 2), fresh(co, 3), fresh(out, 4), {fresh(out, 0), fresh(in, 0), fresh(taps, 0), fresh(co, 0)}};
-}
-
-static void free_run(run *r)
-{
-    numbers *all[] = {&r->x, &r->taps, &r->bias, &r->dy, &r->out[Y], &r->out[DX], &r->out[DTAPS], &r->out[DBIAS]};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        free(all[i]->value);
-}
-
-/* ---- one run on one device -------------------------------------------------------------------------------------------------- */
-
-static void *to_device(hs_stream *s, const numbers *n)
-{
-    const hs_backend *b = s->device->backend;
-    float *host = calloc(n->count, sizeof *host);
-    void *memory = NULL;
-    assert_non_null(host);
-    for (size_t i = 0; i < n->count; i++)
-        host[i] = (float)n->value[i];
-    must(b->memory->alloc(s->device, n->count * b->real, &memory));
-    must(b->memory->from_float(s, n->count, host, memory));
-    must(b->device->stream_sync(s));
-    free(host);
-    return memory;
-}
-
-static void from_device(hs_stream *s, void *memory, numbers *n)
-{
-    const hs_backend *b = s->device->backend;
-    char *host = calloc(n->count, b->real);
-    assert_non_null(host);
-    must(b->memory->download(s, host, memory, n->count * b->real));
-    for (size_t i = 0; i < n->count; i++)
-        n->value[i] = b->real == HS_F32 ? (double)((float *)(void *)host)[i] : ((double *)(void *)host)[i];
-    free(host);
-    b->memory->free(s->device, memory);
-}
-
-static void compute(hs_stream *s, const hs_conv_desc *d, run *r)
-{
-    const hs_backend *b = s->device->backend;
-    hs_conv *plan = NULL;
-    void *saved = NULL, *scratch = NULL, *out[OUTPUTS];
-    must(b->conv->plan(s->device, d, &plan));
-    must(b->memory->alloc(s->device, b->conv->saved_bytes(plan) + 1, &saved));
-    must(b->memory->alloc(s->device, b->conv->scratch_bytes(plan) + 1, &scratch));
-    void *x = to_device(s, &r->x), *taps = to_device(s, &r->taps), *bias = to_device(s, &r->bias), *dy = to_device(s, &r->dy);
-    for (int i = 0; i < OUTPUTS; i++)
-        out[i] = to_device(s, &r->out[i]);
-    must(b->conv->forward(s, plan, d->capacity, x, taps, bias, out[Y], saved, scratch));
-    must(b->conv->backward(s, plan, d->capacity, x, taps, dy, out[DX], out[DTAPS], out[DBIAS], saved, scratch));
-    for (int i = 0; i < OUTPUTS; i++)
-        from_device(s, out[i], &r->out[i]);
-    void *rest[] = {x, taps, bias, dy, saved, scratch};
-    for (int i = 0; i < 6; i++)
-        b->memory->free(s->device, rest[i]);
-    b->conv->destroy(&plan);
-}
-
-static void compute_on(const char *backend, const char *precision, const hs_conv_desc *d, run *r)
-{
-    const hs_backend *b = NULL;
-    const hs_device_options options = {.ordinal = -1, .local_size = 1, .precision = precision};
-    hs_device *device = NULL;
-    hs_stream *stream = NULL;
-    must(hs_backend_find(backend, &b));
-    must(b->device->open(b, &options, &device));
-    must(b->device->stream_create(device, &stream));
-    compute(stream, d, r);
-    b->device->stream_destroy(&stream);
-    hs_device_close(&device);
-}
-
-/* ref has no fused rectifier: y is rectified here, and its dy is masked as SEEN, whose signs near zero may differ, says. */
-static void reference(const hs_conv_desc *desc, const run *seen, run *r)
-{
-    hs_conv_desc d = *desc;
-    d.relu = false;
-    for (size_t i = 0; desc->relu && i < r->dy.count; i++)
-        r->dy.value[i] = seen->out[Y].value[i] > 0 ? r->dy.value[i] : 0;
-    compute_on("ref", "double", &d, r);
-    for (size_t i = 0; desc->relu && i < r->dy.count; i++)
-        r->out[Y].value[i] = r->out[Y].value[i] > 0 ? r->out[Y].value[i] : 0;
-}
-
-/* ---- comparisons ------------------------------------------------------------------------------------------------------------ */
-
-static double distance(const numbers *a, const numbers *b)
-{
-    double gap = 0, norm = 0;
-    for (size_t i = 0; i < a->count; i++) {
-        gap += (a->value[i] - b->value[i]) * (a->value[i] - b->value[i]);
-        norm += b->value[i] * b->value[i];
-    }
-    return sqrt(gap / norm);
-}
+#include "conv_run.h"
 
 /* Rounding both factors to a mantissa of M bits errs by 2^-(M+1) each at most, by about 0.6 of it in the mean square. */
 static void follows(const char *way, const char *precision, const hs_conv_desc *d, double least, double most)
 {
-    run own = fresh_run(d), again = fresh_run(d), ref = fresh_run(d);
+    run own = fresh_run(d, d->capacity), again = fresh_run(d, d->capacity), ref = fresh_run(d, d->capacity);
     setenv("HALFSPEC_CUDA_CONV", way, 1);
-    compute_on("cuda", precision, d, &own);
-    compute_on("cuda", precision, d, &again);
+    compute_on("cuda", precision, d, d->capacity, &own);
+    compute_on("cuda", precision, d, d->capacity, &again);
     unsetenv("HALFSPEC_CUDA_CONV");
-    reference(d, &own, &ref);
+    reference(d, d->capacity, &own, &ref);
     for (int i = 0; i < OUTPUTS; i++) {
         const double error = distance(&own.out[i], &ref.out[i]), floor = i == DBIAS ? 0 : least; /* sums are exact */
         if (!(error >= floor && error <= most))
@@ -225,10 +80,10 @@ static void not_a_number(void **state)
 {
     (void)state;
     const hs_conv_desc *d = &shapes[0];
-    run r = fresh_run(d);
+    run r = fresh_run(d, d->capacity);
     r.bias.value[7] = NAN;
     setenv("HALFSPEC_CUDA_CONV", "implicit", 1);
-    compute_on("cuda", "fp32", d, &r);
+    compute_on("cuda", "fp32", d, d->capacity, &r);
     unsetenv("HALFSPEC_CUDA_CONV");
     for (size_t i = 0; i < r.out[Y].count; i++)
         assert_true(isnan(r.out[Y].value[i]) == (i % (size_t)d->co == 7));
@@ -299,7 +154,7 @@ static void library_fails(void **state)
     must(b->device->open(b, &options, &device));
     must(b->device->stream_create(device, &stream));
     must(b->conv->plan(device, &shapes[2], &plan));
-    run r = fresh_run(&shapes[2]);
+    run r = fresh_run(&shapes[2], 1);
     void *scratch = NULL, *x = to_device(stream, &r.x), *taps = to_device(stream, &r.taps), *bias = to_device(stream, &r.bias),
          *y = to_device(stream, &r.out[Y]);
     must(b->memory->alloc(device, b->conv->scratch_bytes(plan), &scratch));
@@ -320,7 +175,7 @@ static void library_fails(void **state)
 static void numbered(void **state)
 {
     (void)state;
-    static const char *const name[] = {"implicit", "cudnn", "windows"};
+    static const char *const name[] = {"implicit", "cudnn", "windows", "cudnn-apart"};
     const hs_device_options options = {.ordinal = -1, .local_size = 1, .precision = "tf32"};
     const hs_backend *b = NULL;
     hs_device *device = NULL;
@@ -331,8 +186,8 @@ static void numbered(void **state)
     b->device->describe(device, text, sizeof text); /* costs are kept under it */
     assert_non_null(strstr(text, "cuBLAS 13.0.0, cuDNN 9.19.0"));
     hs_conv_desc d = shapes[0];
-    assert_int_equal(b->conv->ways(device, &d), 7);
-    for (d.way = 1; d.way <= 3; d.way++) {
+    assert_int_equal(b->conv->ways(device, &d), 15);
+    for (d.way = 1; d.way <= 4; d.way++) {
         hs_conv *plan = NULL;
         assert_true(b->conv->cost(device, &d) > 0);
         must(b->conv->plan(device, &d, &plan));
@@ -342,6 +197,76 @@ static void numbered(void **state)
     d.boundary = HS_BOUNDARY_PERIODIC;
     assert_int_equal(b->conv->ways(device, &d), 5);
     hs_device_close(&device);
+}
+
+/* ---- sealed edges: maps in bf16 ---------------------------------------------------------------------------------------------- */
+
+/* All inputs are rounded to bf16 beforehand, so that products are exact: what is left is the one rounding of what is stored as bf16. In the
+ * mean square that is 2^-9 / sqrt(3) of a number, and numbers lie anywhere between two powers of two: 8e-4. So is all that
+ * cuDNN writes, and, where bias and rectifier come apart, y twice. */
+static void seals(const char *way, const hs_conv_desc *shape, int n, bool in, bool out)
+{
+    hs_conv_desc d = *shape;
+    d.sealed_in = in;
+    d.sealed_out = out;
+    const bool apart = strcmp(way, "cudnn-apart") == 0, offers = d.boundary == HS_BOUNDARY_ZERO && (!apart || d.bias || d.relu);
+    const bool all = (in || out) && offers && strncmp(way, "cudnn", 5) == 0 && n == d.capacity;
+    const bool rounds[OUTPUTS] = {[Y] = out || all, [DX] = d.need_dx && (in || all), [DTAPS] = all};
+    run own = fresh_run(&d, n), ref = fresh_run(&d, n);
+    numbers *inputs[] = {&own.x, &own.taps, &own.bias, &own.dy, &ref.x, &ref.taps, &ref.bias, &ref.dy};
+    for (int k = 0; k < 8; k++)
+        for (size_t i = 0; i < inputs[k]->count; i++)
+            inputs[k]->value[i] = from_half(to_half(inputs[k]->value[i]));
+    setenv("HALFSPEC_CUDA_CONV", way, 1);
+    compute_on("cuda", "bf16", &d, n, &own);
+    unsetenv("HALFSPEC_CUDA_CONV");
+    reference(&d, n, &own, &ref);
+    for (int i = 0; i < OUTPUTS; i++) {
+        const double error = distance(&own.out[i], &ref.out[i]), least = rounds[i] && n ? 3e-4 : 0;
+        const double most = !rounds[i] ? 1e-6 : apart ? 4e-3 : 2e-3;
+        if (!(error >= least && error <= most))
+            fail_msg("%s, %d to %d channels, n = %d, sealed %d %d, output %d: relative error %.2e, expected %.1e to %.1e", way, d.ci, d.co, n,
+                     in, out, i, error, least, most);
+    }
+    free_run(&own);
+    free_run(&ref);
+}
+
+/* Every channel count that lines are cut differently for, both boundaries, strides, flipped, with and without what stands behind. */
+static const hs_conv_desc sealed_shapes[] = {
+    {.capacity = 2, .h = 9, .w = 11, .ci = 16, .co = 100, .kh = 3, .kw = 3, .stride = 1, .oh = 9, .ow = 11, .pad_h = 1, .pad_w = 1,
+     .bias = true, .need_dx = true, .relu = true, .engine = HS_ENGINE_DIRECT},
+    {.capacity = 3, .h = 7, .w = 5, .ci = 3, .co = 10, .kh = 5, .kw = 4, .stride = 2, .oh = 4, .ow = 3, .pad_h = 2, .pad_w = 1,
+     .boundary = HS_BOUNDARY_PERIODIC, .flip = true, .bias = true, .need_dx = true, .relu = true, .engine = HS_ENGINE_DIRECT},
+    {.capacity = 2, .h = 7, .w = 6, .ci = 1, .co = 8, .kh = 3, .kw = 2, .stride = 2, .oh = 4, .ow = 3, .pad_h = 1, .flip = true, .relu = true,
+     .need_dx = true, .engine = HS_ENGINE_DIRECT},
+    {.capacity = 2, .h = 6, .w = 5, .ci = 5, .co = 12, .kh = 2, .kw = 1, .stride = 1, .oh = 6, .ow = 5, .bias = true, .need_dx = true,
+     .boundary = HS_BOUNDARY_PERIODIC, .engine = HS_ENGINE_DIRECT},
+    {.capacity = 2, .h = 6, .w = 6, .ci = 20, .co = 3, .kh = 3, .kw = 3, .stride = 1, .oh = 6, .ow = 6, .pad_h = 1, .pad_w = 1,
+     .engine = HS_ENGINE_DIRECT},
+    {.capacity = 3, .h = 5, .w = 6, .ci = 40, .co = 64, .kh = 1, .kw = 1, .stride = 1, .oh = 5, .ow = 6, .bias = true, .need_dx = true,
+     .relu = true, .engine = HS_ENGINE_DIRECT},
+    {.capacity = 2, .h = 5, .w = 4, .ci = 8, .co = 24, .kh = 3, .kw = 3, .stride = 1, .oh = 5, .ow = 4, .pad_h = 1, .pad_w = 1,
+     .boundary = HS_BOUNDARY_PERIODIC, .need_dx = true, .engine = HS_ENGINE_DIRECT},
+};
+enum { SEALED_SHAPES = sizeof sealed_shapes / sizeof *sealed_shapes };
+
+static void seal_by(const char *way)
+{
+    for (int i = 0; i < SEALED_SHAPES; i++)
+        for (int edges = 0; edges < 4 && sealed_shapes[i].boundary == HS_BOUNDARY_ZERO && sealed_shapes[i].co != 3; edges++) {
+            seals(way, &sealed_shapes[i], sealed_shapes[i].capacity, edges & 1, edges & 2);
+        }
+}
+
+static void sealed_library(void **state)
+{
+    (void)state;
+    with_library(fake, "");
+    seal_by("cudnn");
+    seal_by("cudnn-apart");
+    with_library(fake, "no-fusion");
+    seals("cudnn", &sealed_shapes[0], 2, true, true);
 }
 
 /* ---- a real GPU, asked for by an argument (tests/gpu.sh): the same, by its own cuDNN where it has one ------------------------- */
@@ -382,6 +307,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(spectral),
         cmocka_unit_test(not_a_number),
         cmocka_unit_test(library),
+        cmocka_unit_test(sealed_library),
         cmocka_unit_test(numbered),
         cmocka_unit_test(no_library),
         cmocka_unit_test(library_fails),

@@ -1,7 +1,8 @@
 /* fake_cudnn.cpp - a libcudnn for tests: the graph interface's entry points as cudnn_api.h declares them, computed by plain loops
- * over whatever strides the tensors have. It refuses what the original refuses: descriptors that are not finished or are changed
- * afterwards, attributes of the wrong kind, pointers less aligned than was said, graphs whose ends do not meet. FAKE_CUDNN in the
- * environment asks for bad states: old, broken, no-engine, not-deterministic, no-fusion, picky or fails. */
+ * over whatever strides the tensors have, in fp32 or bf16. It refuses what the original refuses: descriptors that are not finished or
+ * are changed afterwards, attributes of the wrong kind or that a descriptor does not have, pointers less aligned than was said, graphs whose
+ * ends do not meet or whose types no engine takes. FAKE_CUDNN in the environment asks for bad states: old, broken, no-engine,
+ * not-deterministic, no-fusion, picky or fails. */
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +12,7 @@
 
 #include "cuda_runtime.h"
 #include "cudnn_api.h"
+#include "mma.h"
 
 namespace
 {
@@ -67,9 +69,10 @@ bool is_pointer(int type)
     return type == HS_CUDNN_POINTER_TYPE || type == HS_CUDNN_DESCRIPTOR_TYPE || type == HS_CUDNN_HANDLE_TYPE;
 }
 
-/* What a kind must have before it can be finished: name, type, count (0: any). */
+/* What a kind must have before it can be finished, or MAY have: name, type, count (0: any). It has nothing else. */
 struct need {
     int name, type, count;
+    bool may = false;
 };
 const std::vector<need> &needs(int kind)
 {
@@ -80,7 +83,8 @@ const std::vector<need> &needs(int kind)
     const int d = HS_CUDNN_DESCRIPTOR_TYPE, n = HS_CUDNN_INT64_TYPE;
     static const std::map<int, std::vector<need>> all = {
         {HS_CUDNN_POINTWISE,
-         {{HS_CUDNN_POINTWISE_MODE, HS_CUDNN_POINTWISE_TYPE, 1}, {HS_CUDNN_POINTWISE_PRECISION, HS_CUDNN_DATA_TYPE, 1}}},
+         {{HS_CUDNN_POINTWISE_MODE, HS_CUDNN_POINTWISE_TYPE, 1}, {HS_CUDNN_POINTWISE_PRECISION, HS_CUDNN_DATA_TYPE, 1},
+          {HS_CUDNN_POINTWISE_NAN, HS_CUDNN_NAN_TYPE, 1, true}}},
         {HS_CUDNN_CONVOLUTION,
          {{HS_CUDNN_CONVOLUTION_PRECISION, HS_CUDNN_DATA_TYPE, 1},
           {HS_CUDNN_CONVOLUTION_MODE, HS_CUDNN_CONVOLUTION_TYPE, 1},
@@ -94,7 +98,8 @@ const std::vector<need> &needs(int kind)
         {HS_CUDNN_FORWARD, operation(HS_CUDNN_FORWARD_FIRST)},
         {HS_CUDNN_FILTER, operation(HS_CUDNN_FILTER_FIRST)},
         {HS_CUDNN_DATA, operation(HS_CUDNN_DATA_FIRST)},
-        {HS_CUDNN_APPLY, {{HS_CUDNN_APPLY_POINTWISE, d, 1}, {HS_CUDNN_APPLY_X, d, 1}, {HS_CUDNN_APPLY_Y, d, 1}}},
+        {HS_CUDNN_APPLY, {{HS_CUDNN_APPLY_POINTWISE, d, 1}, {HS_CUDNN_APPLY_X, d, 1}, {HS_CUDNN_APPLY_Y, d, 1},
+          {HS_CUDNN_APPLY_B, d, 1, true}}},
         {HS_CUDNN_GRAPH, {{HS_CUDNN_GRAPH_HANDLE, HS_CUDNN_HANDLE_TYPE, 1}, {HS_CUDNN_GRAPH_OPERATIONS, d, 0}}},
         {HS_CUDNN_PACK,
          {{HS_CUDNN_PACK_IDS, n, 0}, {HS_CUDNN_PACK_POINTERS, HS_CUDNN_POINTER_TYPE, 0}, {HS_CUDNN_PACK_WORKSPACE, HS_CUDNN_POINTER_TYPE, 1}}},
@@ -103,7 +108,8 @@ const std::vector<need> &needs(int kind)
           {HS_CUDNN_TENSOR_DIMENSIONS, n, 4},
           {HS_CUDNN_TENSOR_STRIDES, n, 4},
           {HS_CUDNN_TENSOR_ID, n, 1},
-          {HS_CUDNN_TENSOR_ALIGNMENT, n, 1}}}};
+          {HS_CUDNN_TENSOR_ALIGNMENT, n, 1},
+          {HS_CUDNN_TENSOR_VIRTUAL, HS_CUDNN_BOOL_TYPE, 1, true}}}};
     static const std::vector<need> none;
     auto found = all.find(kind);
     return found == all.end() ? none : found->second;
@@ -113,15 +119,27 @@ const std::vector<need> &needs(int kind)
 
 struct view { /* a tensor in memory, or of its own if it is virtual */
     std::int64_t size[4], stride[4];
-    float *at;
-    float &operator()(std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) const
+    bool half;
+    void *memory;
+    std::size_t at(std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) const
     {
-        return at[n * stride[0] + c * stride[1] + h * stride[2] + w * stride[3]];
+        return (std::size_t)(n * stride[0] + c * stride[1] + h * stride[2] + w * stride[3]);
+    }
+    float get(std::size_t i) const
+    {
+        return half ? hs_float_of((std::uint32_t)static_cast<std::uint16_t *>(memory)[i] << 16) : static_cast<float *>(memory)[i];
+    }
+    void put(std::size_t i, float x) const
+    {
+        if (half)
+            static_cast<std::uint16_t *>(memory)[i] = (std::uint16_t)hs_to_bf16(x, 0);
+        else
+            static_cast<float *>(memory)[i] = x;
     }
 };
 
 struct memory {
-    std::map<std::int64_t, float *> real;
+    std::map<std::int64_t, void *> real;
     std::map<std::int64_t, std::vector<float>> own;
     view operator()(const descriptor *t)
     {
@@ -133,11 +151,12 @@ struct memory {
             count += (std::size_t)((v.size[i] - 1) * v.stride[i]);
         }
         const std::int64_t id = t->integer(HS_CUDNN_TENSOR_ID);
+        v.half = t->integer(HS_CUDNN_TENSOR_DATA) == HS_CUDNN_BFLOAT16;
         if (t->integer(HS_CUDNN_TENSOR_VIRTUAL)) {
             own[id].resize(count);
-            v.at = own[id].data();
+            v.memory = own[id].data();
         } else {
-            v.at = real.at(id);
+            v.memory = real.at(id);
         }
         return v;
     }
@@ -149,12 +168,12 @@ void convolve(const descriptor &o, int first, memory &m)
     const view w = m(o.one(first + 3)), x = m(o.one(first + 4)), y = m(o.one(first + 5));
     const descriptor *c = o.one(first + 2);
     const view &to = o.kind == HS_CUDNN_FORWARD ? y : o.kind == HS_CUDNN_DATA ? x : w;
-    std::map<float *, double> sum;
+    std::map<std::size_t, double> sum;
     for (std::int64_t a = 0; a < to.size[0]; a++)
         for (std::int64_t b = 0; b < to.size[1]; b++)
             for (std::int64_t r = 0; r < to.size[2]; r++)
                 for (std::int64_t s = 0; s < to.size[3]; s++)
-                    sum[&to(a, b, r, s)] = 0;
+                    sum[to.at(a, b, r, s)] = 0;
     for (std::int64_t n = 0; n < y.size[0]; n++)
         for (std::int64_t p = 0; p < y.size[2]; p++)
             for (std::int64_t q = 0; q < y.size[3]; q++)
@@ -166,30 +185,32 @@ void convolve(const descriptor &o, int first, memory &m)
                             continue;
                         for (std::int64_t k = 0; k < w.size[0]; k++)
                             for (std::int64_t i = 0; i < w.size[1]; i++) {
-                                float &px = x(n, i, h, v), &pw = w(k, i, r, s), &py = y(n, k, p, q);
+                                const std::size_t ax = x.at(n, i, h, v), aw = w.at(k, i, r, s), ay = y.at(n, k, p, q);
                                 if (o.kind == HS_CUDNN_FORWARD)
-                                    sum[&py] += (double)px * (double)pw;
+                                    sum[ay] += (double)x.get(ax) * (double)w.get(aw);
                                 else if (o.kind == HS_CUDNN_DATA)
-                                    sum[&px] += (double)py * (double)pw;
+                                    sum[ax] += (double)y.get(ay) * (double)w.get(aw);
                                 else
-                                    sum[&pw] += (double)px * (double)py;
+                                    sum[aw] += (double)x.get(ax) * (double)y.get(ay);
                             }
                     }
     for (auto &each : sum)
-        *each.first = (float)each.second;
+        to.put(each.first, (float)each.second);
 }
 
 void apply(const descriptor &o, memory &m)
 {
     const view x = m(o.one(HS_CUDNN_APPLY_X)), y = m(o.one(HS_CUDNN_APPLY_Y));
-    const bool adds = o.one(HS_CUDNN_APPLY_POINTWISE)->integer(HS_CUDNN_POINTWISE_MODE) == HS_CUDNN_ADD;
+    const descriptor *how = o.one(HS_CUDNN_APPLY_POINTWISE);
+    const bool adds = how->integer(HS_CUDNN_POINTWISE_MODE) == HS_CUDNN_ADD;
+    const bool keeps = how->has.count(HS_CUDNN_POINTWISE_NAN) && how->integer(HS_CUDNN_POINTWISE_NAN) == HS_CUDNN_PROPAGATE;
     const view b = adds ? m(o.one(HS_CUDNN_APPLY_B)) : view{};
     for (std::int64_t n = 0; n < y.size[0]; n++)
         for (std::int64_t c = 0; c < y.size[1]; c++)
             for (std::int64_t h = 0; h < y.size[2]; h++)
                 for (std::int64_t w = 0; w < y.size[3]; w++) {
-                    const float v = x(n, c, h, w);
-                    y(n, c, h, w) = adds ? v + b(0, c, 0, 0) : v < 0 ? 0 : v;
+                    const float v = x.get(x.at(n, c, h, w)), rectified = v > 0 || (v != v && keeps) ? v : 0;
+                    y.put(y.at(n, c, h, w), adds ? v + b.get(b.at(0, c, 0, 0)) : rectified);
                 }
 }
 
@@ -216,6 +237,31 @@ descriptor *graph_of_plan(const descriptor *plan)
     return plan->one(HS_CUDNN_PLAN_CONFIG)->one(HS_CUDNN_HEURISTIC_GRAPH);
 }
 
+/* The tensors of a graph. */
+std::vector<const descriptor *> tensors_of(const descriptor *graph)
+{
+    std::vector<const descriptor *> all;
+    for (void *each : graph->has.at(HS_CUDNN_GRAPH_OPERATIONS).pointer)
+        for (const auto &attribute : static_cast<descriptor *>(each)->has)
+            for (void *p : attribute.second.pointer)
+                if (attribute.second.type == HS_CUDNN_DESCRIPTOR_TYPE && static_cast<descriptor *>(p)->kind == HS_CUDNN_TENSOR)
+                    all.push_back(static_cast<descriptor *>(p));
+    return all;
+}
+
+/* As the original's engines that are compiled beforehand (9.19, asked about a device of 9.0): what lies in memory, the bias too, is of one
+ * type, and what lies between is fp32. */
+bool has_engines(const descriptor *graph)
+{
+    std::set<std::int64_t> types;
+    for (const descriptor *t : tensors_of(graph))
+        if (!t->integer(HS_CUDNN_TENSOR_VIRTUAL))
+            types.insert(t->integer(HS_CUDNN_TENSOR_DATA));
+        else if (t->integer(HS_CUDNN_TENSOR_DATA) != HS_CUDNN_FLOAT)
+            return false;
+    return types.size() == 1 && (types.count(HS_CUDNN_FLOAT) || types.count(HS_CUDNN_BFLOAT16));
+}
+
 /* Every tensor that is not virtual has a pointer, aligned as was said. */
 int bind(const descriptor *graph, const descriptor *pack, memory &m)
 {
@@ -223,18 +269,14 @@ int bind(const descriptor *graph, const descriptor *pack, memory &m)
     if (ids.number.size() != pointers.pointer.size())
         return BAD_PARAM;
     for (std::size_t i = 0; i < ids.number.size(); i++)
-        m.real[ids.number[i]] = static_cast<float *>(pointers.pointer[i]);
-    for (void *each : graph->has.at(HS_CUDNN_GRAPH_OPERATIONS).pointer)
-        for (const auto &attribute : static_cast<descriptor *>(each)->has)
-            for (void *p : attribute.second.pointer) {
-                const descriptor *t = static_cast<descriptor *>(p);
-                if (attribute.second.type != HS_CUDNN_DESCRIPTOR_TYPE || t->kind != HS_CUDNN_TENSOR || t->integer(HS_CUDNN_TENSOR_VIRTUAL))
-                    continue;
-                auto found = m.real.find(t->integer(HS_CUDNN_TENSOR_ID));
-                if (found == m.real.end() || !emulation::is_device(found->second) ||
-                    reinterpret_cast<std::uintptr_t>(found->second) % (std::uintptr_t)t->integer(HS_CUDNN_TENSOR_ALIGNMENT))
-                    return BAD_PARAM;
-            }
+        m.real[ids.number[i]] = pointers.pointer[i];
+    for (const descriptor *t : tensors_of(graph)) {
+        auto found = m.real.find(t->integer(HS_CUDNN_TENSOR_ID));
+        if (!t->integer(HS_CUDNN_TENSOR_VIRTUAL) &&
+            (found == m.real.end() || !emulation::is_device(found->second) ||
+             reinterpret_cast<std::uintptr_t>(found->second) % (std::uintptr_t)t->integer(HS_CUDNN_TENSOR_ALIGNMENT)))
+            return BAD_PARAM;
+    }
     return OK;
 }
 
@@ -301,9 +343,11 @@ int cudnnBackendSetAttribute(void *of, int name, int type, std::int64_t count, c
     descriptor *d = static_cast<descriptor *>(of);
     if (!living.count(of) || d->finished || count < 1)
         return BAD_PARAM;
+    bool known = false;
     for (const need &n : needs(d->kind))
-        if (n.name == name && (n.type != type || (n.count && n.count != count)))
-            return BAD_PARAM;
+        known = known || (n.name == name && n.type == type && (!n.count || n.count == count));
+    if (!known)
+        return BAD_PARAM;
     value v{type, {}, {}};
     for (std::int64_t i = 0; i < count; i++) {
         std::int64_t number = 0;
@@ -326,7 +370,7 @@ int cudnnBackendFinalize(void *of)
     if (!living.count(of) || d->finished)
         return BAD_PARAM;
     for (const need &n : needs(d->kind))
-        if (!d->has.count(n.name))
+        if (!n.may && !d->has.count(n.name))
             return BAD_PARAM;
     const bool convolves = d->kind == HS_CUDNN_FORWARD || d->kind == HS_CUDNN_DATA || d->kind == HS_CUDNN_FILTER;
     if (convolves && !output_fits(*d, first_of(d->kind)))
@@ -347,7 +391,7 @@ int cudnnBackendGetAttribute(const void *of, int name, int type, std::int64_t wa
     if (name == HS_CUDNN_HEURISTIC_RESULTS) {
         const descriptor *graph = d->one(HS_CUDNN_HEURISTIC_GRAPH);
         const bool fused = graph->has.at(HS_CUDNN_GRAPH_OPERATIONS).pointer.size() > 1;
-        *count = asked_for("no-engine") || (asked_for("no-fusion") && fused) || wanted < 4 ? 0 : 4;
+        *count = asked_for("no-engine") || (asked_for("no-fusion") && fused) || wanted < 4 || !has_engines(graph) ? 0 : 4;
         for (std::int64_t i = 0; i < *count; i++) {
             descriptor *config = static_cast<descriptor **>(values)[i];
             config->has[HS_CUDNN_HEURISTIC_GRAPH] = d->has.at(HS_CUDNN_HEURISTIC_GRAPH);
@@ -385,7 +429,7 @@ int cudnnBackendExecute(void *, void *plan, void *pack)
     return emulation::queue(stream, [=]() mutable {
                std::memset(emulation::reach(workspace, "cuDNN"), 0xFF, 1000);
                for (auto &each : m.real)
-                   each.second = each.second ? static_cast<float *>(emulation::reach(each.second, "cuDNN")) : nullptr;
+                   each.second = each.second ? emulation::reach(each.second, "cuDNN") : nullptr;
                for (void *p : graph->has.at(HS_CUDNN_GRAPH_OPERATIONS).pointer) {
                    const descriptor &o = *static_cast<descriptor *>(p);
                    o.kind == HS_CUDNN_APPLY ? apply(o, m) : convolve(o, first_of(o.kind), m);
