@@ -20,6 +20,8 @@ static __device__ double shrink(double size, double threshold)
 /* Value and gradient (or new numbers) at row T, pair J; AT = t q + j. Returns weight f. */
 static __device__ double one_number(const penalty &a, size_t t, size_t mate, size_t at, double weight, float *p, float *g)
 {
+    if (a.prox && a.kind == HS_PENALTY_L1_MODULUS && mate < t)
+        return 0; /* before a look at what the other row's thread writes */
     const size_t other = mate * a.q + at % a.q;
     const double own = p[at], size = a.kind == HS_PENALTY_L1_MODULUS && mate != t ? hypot(own, (double)p[other]) : fabs(own);
     const double value = a.kind == HS_PENALTY_L2 ? own * own / 2 : a.kind == HS_PENALTY_L1_MODULUS && mate < t ? 0 : size;
@@ -28,8 +30,6 @@ static __device__ double one_number(const penalty &a, size_t t, size_t mate, siz
         g[at] = (float)((double)g[at] + a.lambda * weight * slope);
         return weight * value;
     }
-    if (a.kind == HS_PENALTY_L1_MODULUS && mate < t)
-        return 0;
     const double factor = a.kind == HS_PENALTY_L2 ? 1 / (1 + a.lambda * weight) : shrink(size, a.lambda * weight);
     p[at] = (float)(factor * own);
     if (a.kind == HS_PENALTY_L1_MODULUS && mate != t)
