@@ -223,7 +223,7 @@ static void seals(const char *way, const hs_conv_desc *shape, int n, bool in, bo
     reference(&d, n, &own, &ref);
     for (int i = 0; i < OUTPUTS; i++) {
         const double error = distance(&own.out[i], &ref.out[i]), least = rounds[i] && n ? 3e-4 : 0;
-        const double most = !rounds[i] ? 1e-6 : apart ? 4e-3 : 2e-3;
+        const double most = !rounds[i] ? 1e-6 : apart || strcmp(getenv("FAKE_CUDNN"), "no-fusion") == 0 ? 4e-3 : 2e-3;
         if (!(error >= least && error <= most))
             fail_msg("%s, %d to %d channels, n = %d, sealed %d %d, output %d: relative error %.2e, expected %.1e to %.1e", way, d.ci, d.co, n,
                      in, out, i, error, least, most);
@@ -298,6 +298,7 @@ int main(int argc, char **argv)
 {
     (void)argv;
     setenv("HALFSPEC_CUDNN", "none", 1); /* whatever this machine has */
+    setenv("FAKE_CUDNN", "", 1);
     if (argc > 1)
         return on_a_gpu();
     const struct CMUnitTest tests[] = {
