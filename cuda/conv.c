@@ -5,6 +5,8 @@
 
 static bool supports(const hs_device *device, const hs_conv_desc *d)
 {
+    if (d->pool)
+        return hs_cuda_pooled_supports(hs_cuda_device_of(device), d);
     if (d->engine == HS_ENGINE_FFT)
         return hs_cuda_fft_supports(device, d);
     return d->engine == HS_ENGINE_DIRECT && d->in == HS_SPACE && d->out == HS_SPACE;
@@ -12,6 +14,8 @@ static bool supports(const hs_device *device, const hs_conv_desc *d)
 
 static double cost(const hs_device *device, const hs_conv_desc *desc)
 {
+    if (desc->pool)
+        return hs_cuda_pooled_seconds(hs_cuda_device_of(device), desc);
     return desc->engine == HS_ENGINE_FFT ? hs_cuda_fft_seconds(device, desc)
                                          : hs_cuda_space_seconds(hs_cuda_device_of(device), desc);
 }
@@ -45,6 +49,11 @@ static hs_status plan(hs_device *device, const hs_conv_desc *desc, hs_conv **out
     conv->taps = desc->kh * desc->kw;
     conv->half_in = hs_cuda_half_edge(device, desc->sealed_in && desc->in == HS_SPACE);
     conv->half_out = hs_cuda_half_edge(device, desc->sealed_out && desc->out == HS_SPACE);
+    if (desc->pool) {
+        hs_cuda_pooled_plan(conv);
+        *out = conv;
+        return HS_OK;
+    }
     const hs_status st = is_fft(conv) ? hs_cuda_fft_plan(conv) : hs_cuda_space_plan(conv);
     if (st != HS_OK)
         destroy(&conv);
@@ -55,21 +64,25 @@ static hs_status plan(hs_device *device, const hs_conv_desc *desc, hs_conv **out
 
 static unsigned ways(const hs_device *device, const hs_conv_desc *desc)
 {
-    return desc->engine == HS_ENGINE_FFT ? 0 : hs_cuda_space_ways(hs_cuda_device_of(device), desc);
+    return desc->engine == HS_ENGINE_FFT || desc->pool ? 0 : hs_cuda_space_ways(hs_cuda_device_of(device), desc);
 }
 
 static const char *way_name(const hs_conv *plan)
 {
-    return is_fft(plan) ? "" : plan->way->name;
+    return plan->d.pool ? "pooled" : is_fft(plan) ? "" : plan->way->name;
 }
 
 static size_t saved_bytes(const hs_conv *plan)
 {
+    if (plan->d.pool)
+        return hs_cuda_pooled_saved(plan);
     return is_fft(plan) ? hs_cuda_fft_saved(plan) : hs_cuda_space_saved(plan);
 }
 
 static size_t scratch_bytes(const hs_conv *plan)
 {
+    if (plan->d.pool)
+        return hs_cuda_pooled_scratch(plan);
     return is_fft(plan) ? hs_cuda_fft_scratch(plan) : hs_cuda_space_scratch(plan);
 }
 
@@ -83,6 +96,8 @@ static hs_status forward(hs_stream *s, hs_conv *plan, int n, const void *x, cons
 {
     if (n == 0)
         return HS_OK;
+    if (plan->d.pool)
+        return hs_cuda_pooled_run(s, plan, n, x, taps, bias, y, saved, scratch);
     return is_fft(plan) ? hs_cuda_fft_forward(s, plan, n, x, taps, bias, y, saved, scratch)
                         : hs_cuda_space_forward(s, plan, n, x, taps, bias, y, saved, scratch);
 }
@@ -99,6 +114,8 @@ static hs_status backward(hs_stream *s, hs_conv *plan, int n, const void *x, con
 {
     if (n == 0)
         return no_samples(s, plan, dtaps, dbias);
+    if (plan->d.pool)
+        return hs_cuda_pooled_back(s, plan, n, x, dy, dtaps, dbias, saved, scratch);
     return is_fft(plan) ? hs_cuda_fft_backward(s, plan, n, x, taps, dy, dx, dtaps, dbias, saved, scratch)
                         : hs_cuda_space_backward(s, plan, n, x, taps, dy, dx, dtaps, dbias, saved, scratch);
 }

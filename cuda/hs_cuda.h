@@ -6,6 +6,7 @@
 #include <cuda_runtime_api.h>
 #include <cufft.h>
 
+#include "conv_pool.h"
 #include "hs_backend.h"
 #include "kernels.h"
 #include "plane.h"
@@ -180,6 +181,7 @@ struct hs_conv {
     int chunk; /* windows: samples whose windows are in memory at a time */
     hs_cuda_taps geometry;
     hs_cuda_fft fft;
+    hs_cuda_pooled pooled;
 };
 
 /* The greater of moving NUMBERS and computing FLOPS, and a launch. */
@@ -213,6 +215,17 @@ hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const fl
                               float *y, void *saved, void *scratch);
 hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
                                float *dx, float *dtaps, float *dbias, void *saved, void *scratch);
+
+/* conv_pool.c: descriptions with a max pool */
+bool hs_cuda_pooled_supports(const hs_cuda_device *d, const hs_conv_desc *desc);
+double hs_cuda_pooled_seconds(const hs_cuda_device *d, const hs_conv_desc *desc);
+void hs_cuda_pooled_plan(hs_conv *conv);
+size_t hs_cuda_pooled_saved(const hs_conv *conv);
+size_t hs_cuda_pooled_scratch(const hs_conv *conv);
+hs_status hs_cuda_pooled_run(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias, void *y,
+                             void *saved, void *scratch);
+hs_status hs_cuda_pooled_back(hs_stream *s, const hs_conv *conv, int n, const void *x, const void *dy, float *dtaps, float *dbias,
+                              const void *saved, void *scratch);
 
 /* ---- pool.c, spool.c ---------------------------------------------------------------------------------------------------- */
 

@@ -113,6 +113,10 @@ typedef struct hs_conv_desc {
     bool flip, bias, need_dx;
     bool relu; /* y = max(0, conv + bias), in space whatever `out` is. Backward gets dy of that y and masks it as it reads it: dy is not changed.
                 * What passed, or was NaN, is one bit a number in `saved`. Optional: supports() says. */
+    /* A max pool behind the rectifier: its window's side (0: none) and stride, padded and rounded as hs_window is. y and dy are then the POOLED
+     * map [n][ph][pw][co], oh x ow stay the convolution's own sides. Only with relu and out = SPACE. Of conv outputs that are equal the first in
+     * row order gets the gradient, none where nothing is positive; a NaN passes. Who won is kept in `saved` as the backend likes. Optional too. */
+    int pool, pool_stride, ph, pw;
     hs_domain in, out;     /* domain of x and dx, of y and dy; SPECTRUM only for periodic, stride 1 */
     hs_engine engine;      /* DIRECT or FFT; never AUTO here */
     bool sealed_in, sealed_out; /* an edge that only convolutions, spectral pooling and (in space) max and average pooling of this backend write and

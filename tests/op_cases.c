@@ -314,6 +314,7 @@ void ops_all(op_suite *suite)
     ops_gemm(suite);
     ops_transform(suite);
     ops_conv(suite);
+    ops_conv_pool(suite);
     ops_pool(suite);
     ops_spool(suite);
     ops_element(suite);

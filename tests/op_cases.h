@@ -92,6 +92,7 @@ void op_suite_quiet(op_suite *suite); /* print nothing: for tests of this harnes
 void ops_gemm(op_suite *suite);
 void ops_transform(op_suite *suite);
 void ops_conv(op_suite *suite);
+void ops_conv_pool(op_suite *suite);
 void ops_pool(op_suite *suite);
 void ops_spool(op_suite *suite);
 void ops_element(op_suite *suite);

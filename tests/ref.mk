@@ -1,5 +1,5 @@
 # tests of ref, and the op cases that every backend is compared with
-op_cases = tests/op_cases.h tests/op_private.h tests/op_cases.c tests/op_buffers.c tests/ops_gemm.c tests/ops_transform.c tests/ops_conv.c \
+op_cases = tests/op_cases.h tests/op_private.h tests/op_cases.c tests/op_buffers.c tests/ops_gemm.c tests/ops_transform.c tests/ops_conv.c tests/ops_conv_pool.c \
 	tests/ops_pool.c tests/ops_spool.c tests/ops_element.c tests/ops_norm.c tests/ops_loss.c tests/ops_optim.c
 ref_tests = t_ref_transform t_ref_conv t_ref_pool t_ref_element t_ref_optim t_ref_backends t_ref_cases t_cpu_ops
 check_PROGRAMS += $(ref_tests)

@@ -57,6 +57,7 @@ int main(int argc, char **argv)
         look(l, ops_spool, l->signs, 4, "relu", NULL, filter);
         look(l, ops_conv, l->products, 6, "conv fft", "relu", filter);
         look(l, ops_conv, l->signs, 12, " relu", "nan", filter);
+        look(l, ops_conv_pool, l->products, 1, NULL, NULL, filter);
     }
     return failed != 0;
 }

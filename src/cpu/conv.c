@@ -7,6 +7,8 @@ static bool supports(const hs_device *device, const hs_conv_desc *d)
 {
     (void)device;
     const bool spectrum = d->in == HS_SPECTRUM || d->out == HS_SPECTRUM;
+    if (d->pool) /* the map is in cache anyway while a sample is worked on */
+        return false;
     if (d->engine == HS_ENGINE_FFT)
         return d->stride == 1 && (!spectrum || d->boundary == HS_BOUNDARY_PERIODIC);
     return d->engine == HS_ENGINE_DIRECT && !spectrum;

@@ -1,8 +1,13 @@
-/* fuse.c - rectifiers join a neighbour that can rectify on its way, before the planner searches: a layer of their own reads and writes the map twice.
+/* fuse.c - rectifiers and max pools join a neighbour that can do their work on its way, before the planner searches: a layer of their own reads and
+ * writes the map twice.
  *
  * R goes into the spectral pooling that alone reads it, since between two spectra that is one pass, or else into the convolution or pooling that it
  * alone reads. Its node leaves net->layer, so that the planner, the memory plan and the steps never see it; the layer that took it says so in its
- * notation, "C96k3 R", in the decisions sent to other ranks, and by that in the key of its measured costs. Names and indices of all others stay. */
+ * notation, "C96k3 R", in the decisions sent to other ranks, and by that in the key of its measured costs. Names and indices of all others stay.
+ *
+ * M goes into the convolution with a rectifier that it alone reads: "C96k3 R M3s2". A backend may have fewer ways to do all three in one than to convolve
+ * alone (no FFT, no library), so it joins only where the whole is estimated to be cheaper than the convolution and its rectifier alone are in their best
+ * way between maps in space: whatever the pool costs by itself, that is then the shortest. Other ranks follow what rank 0 decided. */
 #include <stdio.h>
 #include <string.h>
 
@@ -30,22 +35,22 @@ static bool joins(const hs_net *net, hs_node *node, bool before)
     return *flag;
 }
 
-static void note(hs_node *node, const hs_node *relu, bool before)
+static void note(hs_node *node, const hs_node *joined, bool before)
 {
     char text[2 * HS_NOTE_MAX + 2];
-    snprintf(text, sizeof text, "%s %s", before ? relu->notation : node->notation, before ? node->notation : relu->notation);
+    snprintf(text, sizeof text, "%s %s", before ? joined->notation : node->notation, before ? node->notation : joined->notation);
     if (strlen(text) < sizeof node->notation)
         memcpy(node->notation, text, strlen(text) + 1);
 }
 
-/* The nodes that read RELU read what it read. */
-static void bypass(hs_net *net, hs_node *relu)
+/* The nodes that read JOINED read what it read. */
+static void bypass(hs_net *net, hs_node *joined)
 {
-    hs_node *from = relu->input[0];
-    from->consumers += relu->consumers - 1;
+    hs_node *from = joined->input[0];
+    from->consumers += joined->consumers - 1;
     for (int i = 1; i < net->layers; i++)
         for (int k = 0; k < net->layer[i]->inputs; k++)
-            if (net->layer[i]->input[k] == relu)
+            if (net->layer[i]->input[k] == joined)
                 net->layer[i]->input[k] = from;
 }
 
@@ -57,7 +62,7 @@ static hs_node *only_reader(const hs_net *net, const hs_node *node)
     return NULL;
 }
 
-static bool fuse_one(hs_net *net, hs_node *relu)
+static bool fuse_relu(hs_net *net, hs_node *relu)
 {
     hs_node *reader = only_reader(net, relu), *from = relu->input[0];
     const bool before = reader && joins(net, reader, true);
@@ -68,6 +73,46 @@ static bool fuse_one(hs_net *net, hs_node *relu)
     return true;
 }
 
+/* ---- max pools ------------------------------------------------------------------------------------------------------------------- */
+
+/* Seconds of the cheapest way between maps in space, below 0 if there is none; only what another rank decided for if FORCED. */
+static double cheapest(const hs_net *net, const hs_node *node, const char *forced)
+{
+    hs_choice list[HS_CHOICES];
+    double seconds = -1;
+    for (int i = node->kind->choices(net, node, list) - 1; i >= 0; i--) {
+        const bool counts = list[i].in == HS_SPACE && list[i].out == HS_SPACE && (!forced || hs_decision_forced(forced, node, &list[i]));
+        if (counts && (seconds < 0 || list[i].cost < seconds))
+            seconds = list[i].cost;
+    }
+    return seconds;
+}
+
+static bool fuse_max(hs_net *net, hs_node *max)
+{
+    hs_node *from = max->input[0];
+    const hs_shape whole = from->out;
+    if (!from->kind->takes_max_out || !from->relu_out || from->pool || from->consumers != 1)
+        return false;
+    const double apart = cheapest(net, from, NULL);
+    hs_window_sides(max, &from->pool, &from->pool_stride);
+    from->out = max->out;
+    const double together = cheapest(net, from, net->forced);
+    if (together < 0 || (!net->forced && apart >= 0 && together >= apart)) {
+        from->pool = from->pool_stride = 0;
+        from->out = whole;
+        return false;
+    }
+    note(from, max, false);
+    bypass(net, max);
+    return true;
+}
+
+static bool fuse_one(hs_net *net, hs_node *node)
+{
+    return (node->kind == &hs_layer_relu && fuse_relu(net, node)) || (node->kind == &hs_layer_max && fuse_max(net, node));
+}
+
 hs_status hs_plan_fuse(hs_net *net)
 {
     int kept = 1;
@@ -75,7 +120,7 @@ hs_status hs_plan_fuse(hs_net *net)
         return HS_OK;
     HS_TRY(hs_calloc((size_t)net->layers, sizeof *net->fused, "planner", &net->fused));
     for (int i = 1; i < net->layers; i++)
-        if (net->layer[i]->kind == &hs_layer_relu && fuse_one(net, net->layer[i])) {
+        if (fuse_one(net, net->layer[i])) {
             net->fused[net->fuseds++] = net->layer[i];
             net->layer[i] = net->layer[0]; /* which reads nothing, until the list closes up */
         }

@@ -90,6 +90,13 @@ static hs_status option(const hs_reader *r, hs_node *node, const hs_word *key, c
     }
 }
 
+/* What the convolution makes, before a max pool that joined. */
+static hs_shape own_out(const hs_node *node)
+{
+    const conv_args *a = node->args;
+    return (hs_shape){(node->in.h + a->stride - 1) / a->stride, (node->in.w + a->stride - 1) / a->stride, a->filters};
+}
+
 static hs_status shape(const hs_reader *r, const hs_net *net, hs_node *node)
 {
     const conv_args *a = node->args;
@@ -101,9 +108,7 @@ static hs_status shape(const hs_reader *r, const hs_net *net, hs_node *node)
         return hs_reader_fail(r, node->at, node->length, "param = spectral3d works with embed = space only");
     if (a->boundary == HS_BOUNDARY_PERIODIC && larger)
         return hs_reader_fail(r, node->at, node->length, "a %d x %d filter is larger than its periodic %d x %d map", a->kh, a->kw, node->in.h, node->in.w);
-    node->out.h = (node->in.h + a->stride - 1) / a->stride;
-    node->out.w = (node->in.w + a->stride - 1) / a->stride;
-    node->out.c = a->filters;
+    node->out = own_out(node);
     return HS_OK;
 }
 
@@ -123,7 +128,7 @@ static hs_status params(hs_net *net, hs_node *node)
 static double flop(const hs_node *node)
 {
     const conv_args *a = node->args;
-    double once = 2.0 * a->kh * a->kw * node->in.c * (double)hs_shape_count(node->out);
+    double once = 2.0 * a->kh * a->kw * node->in.c * (double)hs_shape_count(own_out(node));
     return once * (node->input[0]->inputs == 0 ? 2 : 3);
 }
 
@@ -134,11 +139,13 @@ static hs_conv_desc describe(const hs_net *net, const hs_node *node, hs_domain i
     const conv_args *a = node->args;
     bool band = a->embed == HS_EMBED_BAND;
     int kh = band ? node->in.h : a->kh, kw = band ? node->in.w : a->kw;
+    const hs_shape own = own_out(node);
     return (hs_conv_desc){
         .capacity = net->plan.capacity,
         .h = node->in.h, .w = node->in.w, .ci = node->in.c, .co = a->filters,
         .kh = kh, .kw = kw, .stride = a->stride,
-        .oh = node->out.h, .ow = node->out.w,
+        .oh = own.h, .ow = own.w,
+        .pool = node->pool, .pool_stride = node->pool_stride, .ph = node->pool ? node->out.h : 0, .pw = node->pool ? node->out.w : 0,
         .pad_h = (kh - 1) / 2, .pad_w = (kw - 1) / 2,
         .boundary = a->boundary, .flip = a->flip, .bias = a->bias, .need_dx = node->need_dx[0],
         .relu = node->relu_out, .sealed_in = hs_plan_seals(net, node->sealed_in, in), .sealed_out = hs_plan_seals(net, node->sealed_out, out),
@@ -320,7 +327,7 @@ static hs_status backward(hs_net *net, hs_node *node, hs_stream *s, const hs_pas
 const hs_layer_kind hs_layer_conv = {
     .symbol = "C", .stem = "conv", .form = "C96k3",
     .args_bytes = sizeof(conv_args), .state_bytes = sizeof(conv_state),
-    .reads_x = true, .seals = true, .takes_relu_out = true,
+    .reads_x = true, .seals = true, .takes_relu_out = true, .takes_max_out = true,
     .parse = parse, .option = option, .shape = shape, .params = params, .flop = flop,
     .choices = choices, .flags = flags, .plan = plan, .fill = fill, .release = release,
     .forward = forward, .backward = backward,

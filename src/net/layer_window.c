@@ -34,6 +34,13 @@ static hs_status shape(const hs_reader *r, const hs_net *net, hs_node *node)
     return HS_OK;
 }
 
+void hs_window_sides(const hs_node *max, int *k, int *stride)
+{
+    const window_args *a = max->args;
+    *k = a->k;
+    *stride = a->stride;
+}
+
 static hs_status plan(hs_net *net, hs_node *node)
 {
     const window_args *a = node->args;

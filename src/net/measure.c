@@ -58,6 +58,8 @@ static hs_status copy_layer(const hs_net *net, const hs_node *node, hs_net *prob
     copy->relu_out = node->relu_out;
     copy->sealed_in = node->sealed_in;
     copy->sealed_out = node->sealed_out;
+    copy->pool = node->pool;
+    copy->pool_stride = node->pool_stride;
     copy->in = node->in;
     copy->out = node->out;
     for (int i = 0; i < node->params; i++) {

@@ -35,6 +35,7 @@ struct hs_layer_kind {
     bool reads_x, reads_y; /* what backward looks at; plan may correct it in the node */
     bool seals;            /* its backend op knows sealed edges */
     bool takes_relu_in, takes_relu_out; /* may rectify what it reads, what it writes, if the node says so (fuse.c) */
+    bool takes_max_out;    /* may pool what it rectified on its way out */
 
     /* Read what follows the symbol; one key=value of the braces; check against node->in and set node->out; declare parameters. */
     hs_status (*parse)(hs_reader *r, const hs_net *net, hs_node *node);
@@ -81,6 +82,7 @@ struct hs_node {
     char engine_text[24];
     bool reads_x, reads_y;
     bool relu_in, relu_out;    /* a rectifier that stood before or behind joined this layer */
+    int pool, pool_stride;     /* window of a max pool behind that rectifier that joined too; 0: none. OUT is then the pooled map's */
     bool sealed_in, sealed_out; /* nobody else looks at this edge: hs_backend.h. During the search: it may become so */
     bool wanted;               /* the gradient of its output is needed */
     bool shares, grad_shares;  /* output lies over the first input; dx[0] over dy */
@@ -109,7 +111,7 @@ struct hs_net {
     int classes;
     bool want_dx, batch_statistics, planned;
     bool keep_all;   /* test aid: no memory is shared, to compare with */
-    bool keep_apart; /* test aid: rectifiers stay layers of their own */
+    bool keep_apart; /* test aid: rectifiers and max pools stay layers of their own */
     bool is_probe;   /* measure.c's: one layer, whose edges are sealed as they are where it comes from */
 
     hs_node **layer; /* as parsed; [0] is the input */
@@ -146,7 +148,7 @@ struct hs_net {
 
 extern const hs_layer_kind *const hs_layer_kinds[]; /* what the notation knows; NULL ends it */
 extern const hs_layer_kind hs_layer_input, hs_layer_add, hs_layer_transform; /* made by the graph and the planner */
-extern const hs_layer_kind hs_layer_relu; /* which the planner joins to its neighbours */
+extern const hs_layer_kind hs_layer_relu, hs_layer_max; /* which the planner joins to their neighbours */
 
 /* ---- graph.c --------------------------------------------------------------------------------------------------------------- */
 
@@ -161,8 +163,10 @@ hs_status hs_net_declare(hs_net *net, hs_node *node, const char *name, const hs_
 hs_status hs_plan_choose(hs_net *net, hs_stream *stream); /* domains, engines; builds net->step */
 hs_status hs_plan_fuse(hs_net *net); /* fuse.c: before the search, needs being marked */
 bool hs_plan_seals(const hs_net *net, bool sealed, hs_domain domain); /* does the device store this edge in a way of its own? */
-/* "conv1=fft:space>spectrum;", with rectifiers that joined "conv1=fft+relu:..", "pool1=relu+-+relu:.." */
+/* "conv1=fft:space>spectrum;", with what joined "conv1=fft+relu:..", "conv1=direct+relu+max:..", "pool1=relu+-+relu:.." */
 void hs_decision_text(const hs_node *node, const hs_choice *choice, char *text, size_t capacity);
+/* Does the text that another rank sent ask for this choice? */
+bool hs_decision_forced(const char *forced, const hs_node *node, const hs_choice *choice);
 size_t hs_plan_count(hs_shape shape, hs_domain domain); /* numbers of one sample */
 hs_status hs_memory_layout(hs_net *net);
 size_t hs_align(size_t bytes); /* up to where the next buffer may begin */
@@ -198,6 +202,8 @@ void *hs_node_statistic(const hs_net *net, const hs_node *node, int i);
 hs_status hs_upload_reals(const hs_net *net, hs_stream *s, const double *host, size_t count, void *device);
 hs_status hs_node_copy(const hs_net *net, hs_stream *s, size_t count, const void *from, void *to);
 hs_status hs_shape_check(const hs_reader *r, const hs_node *node); /* sizes stay far from overflow */
+
+void hs_window_sides(const hs_node *max, int *k, int *stride); /* layer_window.c: of a max pool */
 
 /* filters.c: the linear map of a filter parameter (embed = space form if PLAIN). */
 hs_status hs_filter_shape(const hs_net *net, const hs_param *param, bool plain, hs_arm_shape *shape);

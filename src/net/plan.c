@@ -65,12 +65,12 @@ void hs_decision_text(const hs_node *node, const hs_choice *c, char *text, size_
     char way[16] = "";
     if (c->way)
         snprintf(way, sizeof way, ".%d", c->way);
-    snprintf(text, capacity, "%s=%s%s%s%s:%s>%s;", node->name, node->relu_in ? "relu+" : "", engine_names[c->engine], way,
-             node->relu_out ? "+relu" : "", domain_names[c->in], domain_names[c->out]);
+    snprintf(text, capacity, "%s=%s%s%s%s%s:%s>%s;", node->name, node->relu_in ? "relu+" : "", engine_names[c->engine], way,
+             node->relu_out ? "+relu" : "", node->pool ? "+max" : "", domain_names[c->in], domain_names[c->out]);
 }
 
-/* Does the text that another rank sent ask for this choice? Items begin at the start or behind a ';'. */
-static bool is_forced(const char *forced, const hs_node *node, const hs_choice *c)
+/* Items begin at the start or behind a ';'. */
+bool hs_decision_forced(const char *forced, const hs_node *node, const hs_choice *c)
 {
     char item[HS_DECISION_MAX];
     hs_decision_text(node, c, item, sizeof item);
@@ -111,7 +111,7 @@ static hs_status list_choices(const hs_net *net, const hs_node *node, stage *own
         return hs_fail(HS_EUNSUPPORTED, "layer %s (%s): backend %s cannot do this; try another engine, boundary = zero, or device = ref", node->name,
                        node->notation, net->backend->name);
     for (int i = 0; i < offered; i++)
-        if (!net->forced || is_forced(net->forced, node, &own->list[i]))
+        if (!net->forced || hs_decision_forced(net->forced, node, &own->list[i]))
             own->list[kept++] = own->list[i];
     for (int i = 0; i < kept; i++)
         own->list[i].estimate = own->list[i].cost;

@@ -288,14 +288,17 @@ hs_status hs_wisdom_default_path(char *path, size_t capacity)
 void hs_wisdom_of_choice(const hs_net *net, const hs_node *node, const hs_choice *c, char *text, size_t capacity)
 {
     static const char *const domain[] = {"space", "spectrum", "sealed space", "sealed spectrum"}, *const engine[] = {"-", "direct", "fft"};
-    char flags[96] = "", way[16] = "";
+    char flags[96] = "", way[16] = "", pool[32] = "";
     if (node->kind->flags)
         node->kind->flags(node, flags, sizeof flags);
     if (c->way)
         snprintf(way, sizeof way, ".%d", c->way);
-    snprintf(text, capacity, "%s%s%s%s | %dx%dx%d > %dx%dx%d | %s%s %s>%s | n=%d dx=%d train=%d", node->relu_in ? "relu, " : "", node->notation, flags,
-             node->relu_out ? ", relu" : "", node->in.h, node->in.w, node->in.c, node->out.h, node->out.w, node->out.c, engine[c->engine], way,
-             domain[c->in + 2 * hs_plan_seals(net, node->sealed_in, c->in)], domain[c->out + 2 * hs_plan_seals(net, node->sealed_out, c->out)], net->plan.capacity, node->need_dx[0], net->plan.training);
+    if (node->pool)
+        snprintf(pool, sizeof pool, ", max %ds%d", node->pool, node->pool_stride);
+    snprintf(text, capacity, "%s%s%s%s%s | %dx%dx%d > %dx%dx%d | %s%s %s>%s | n=%d dx=%d train=%d", node->relu_in ? "relu, " : "", node->notation, flags,
+             node->relu_out ? ", relu" : "", pool, node->in.h, node->in.w, node->in.c, node->out.h, node->out.w, node->out.c, engine[c->engine], way,
+             domain[c->in + 2 * hs_plan_seals(net, node->sealed_in, c->in)], domain[c->out + 2 * hs_plan_seals(net, node->sealed_out, c->out)],
+             net->plan.capacity, node->need_dx[0], net->plan.training);
 }
 
 void hs_wisdom_of_transform(const hs_net *net, hs_shape shape, char *text, size_t capacity)

@@ -38,7 +38,7 @@ static void fill_cells(hs_conv *p)
 bool REF(conv_supports)(const hs_device *device, const hs_conv_desc *desc)
 {
     (void)device;
-    return !desc->relu; /* a rectifier stays an op of its own: what fuses it is compared with this */
+    return !desc->relu && !desc->pool; /* these stay ops of their own: what fuses them is compared with this */
 }
 
 /* Multiply-adds count two; backward does forward's work for dtaps and again for dx. A transform costs 4 hw(h+w) a plane. */
