@@ -199,6 +199,8 @@ int main(int argc, char **argv)
     expect("missing data", run, (const char *const[]){"data=idx:/nonexistent/folder", NULL}, HS_EINPUT, "/nonexistent/folder");
     expect("a pooling larger than its map", run, (const char *const[]){"net=C4k3 SP99 F4", NULL}, HS_EUSAGE, "SP99");
     expect("a layer that is not there", run, (const char *const[]){"lr.conv9=1", NULL}, HS_EUSAGE, "conv9");
+    expect("a set too small to hold something out", run, (const char *const[]){"data=synthetic:1,8,8,2,4", "data.validation=0.9", NULL}, HS_EUSAGE,
+           "data.validation");
     expect("milestones that are none", run, (const char *const[]){"lr.schedule=step", "lr.milestones=1,x", NULL}, HS_EUSAGE, "lr.milestones");
     expect("a warm start from nothing", run, (const char *const[]){"warm-start=/nonexistent.h5", NULL}, HS_EINPUT, "/nonexistent.h5");
     tap_ok(tap_comm->rank != 0 || !hs_file_exists(run), "none of them made a run directory");

@@ -13,10 +13,7 @@ static hs_status open_part(const hs_config *c, const char *data, hs_split part, 
     if (part == HS_SPLIT_TEST || c->validation <= 0)
         return hs_dataset_open(data, part, (uint64_t)c->seed, set);
     HS_TRY(hs_dataset_open(data, HS_SPLIT_TRAIN, (uint64_t)c->seed, &whole));
-    hs_status st = hs_dataset_split(whole, part, c->validation, (uint64_t)c->seed, set);
-    if (st != HS_OK)
-        hs_dataset_close(&whole);
-    return st;
+    return hs_dataset_split(whole, part, c->validation, (uint64_t)c->seed, set); /* whole is its own from here, in failure too */
 }
 
 static hs_status open_sets(hs_world *w)
