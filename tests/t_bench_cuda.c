@@ -60,6 +60,8 @@ static void check_nets(hs_comm *comm)
     hs_bench_options options = {.parts = HS_BENCH_LAYERS | HS_BENCH_TRANSFORMS | HS_BENCH_PRODUCTS};
     hs_status st = measure(comm, (const char *const[]){"net=C4k3 R SP5 C6k3 R C4k3 MR F4", "boundary=periodic", "conv.engine=fft", NULL}, &options);
     tap_ok(st == HS_OK, "spectra handed on: %s", st == HS_OK ? "as the reference" : hs_fail_text());
+    st = measure(comm, (const char *const[]){"net=C4k3 R M3s2 C6k3 R M2 F4", NULL}, &options);
+    tap_ok(st == HS_OK, "a convolution that rectifies and pools: %s", st == HS_OK ? "as the reference" : hs_fail_text());
     options.parts = HS_BENCH_STEP;
     options.model_scaling = true;
     st = measure(comm, (const char *const[]){"net=C4k3 BN R [C4k3 R] D0.5 F4", "conv.engine=fft", NULL}, &options);

@@ -1,0 +1,228 @@
+/* t_cuda_pooled.c - networks whose first convolution, rectifier and max pool are one layer on the emulated GPU, against the same network with
+ * layers of their own: which are joined, losses and gradients, evaluation, and what other ranks are told. */
+#include <math.h>
+
+#include "../src/net/net.h"
+#include "net_fixture.h"
+
+static const hs_shape map = {12, 11, 3};
+
+typedef struct wish {
+    const char *text, *precision, *mode, *forced;
+    bool apart, want_dx;
+    hs_boundary boundary;
+} wish;
+
+static void create(fixture *f, const wish *w)
+{
+    const hs_device_options options = {.threads = 1, .ordinal = -1, .local_size = 1, .precision = w->precision ? w->precision : "fp32"};
+    hs_net_options net_options;
+    hs_net_options_default(&net_options);
+    net_options.boundary = w->boundary;
+    net_options.init_bias = 0.05;
+    fixture_create(f, backend_named("cuda"), w->text, &net_options, map, 4, 5);
+    f->backend->device->stream_destroy(&f->stream);
+    f->backend->device->close(&f->device);
+    OK(f->backend->device->open(f->backend, &options, &f->device));
+    OK(f->backend->device->stream_create(f->device, &f->stream));
+    hs_net_want_input_gradient(f->net, w->want_dx);
+    f->net->keep_apart = w->apart;
+    if (w->forced)
+        OK(hs_net_force_decisions(f->net, w->forced));
+    hs_plan_options plan = {.capacity = f->n, .training = true, .mode = w->mode ? w->mode : "estimate"};
+    OK(hs_net_plan(f->net, f->device, f->stream, &plan));
+    OK(hs_net_init(f->net, f->stream));
+}
+
+static void rows_of(const hs_net *net, char *text)
+{
+    text[0] = '\0';
+    for (int i = 0; i < hs_net_rows(net); i++) {
+        hs_layer_row row;
+        hs_net_row(net, i, &row);
+        if (strcmp(row.notation, "-") != 0)
+            strcat(strcat(text, row.notation), ", ");
+    }
+}
+
+/* ---- where ---------------------------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    wish w;
+    const char *rows;
+} wheres[] = {
+    {{.text = "C8k3 R M3s2 C6k3 R M2 F4"}, "C8k3 R M3s2, C6k3 R, M2, F4, "}, /* a later layer owes its own input a gradient */
+    {{.text = "C8k3 R M3s2 C6k3 R M2 F4", .boundary = HS_BOUNDARY_PERIODIC}, "C8k3 R M3s2, C6k3 R, M2, F4, "},
+    {{.text = "C8k3 R M3s2 C6k3 R M2 F4", .precision = "tf32"}, "C8k3 R M3s2, C6k3 R, M2, F4, "},
+    {{.text = "C8k3 R M3s2 C6k3 R M2 F4", .precision = "bf16"}, "C8k3 R M3s2, C6k3 R, M2, F4, "},
+    {{.text = "C8k3 R M3s2 C6k3 R M2 F4", .want_dx = true}, "C8k3 R, M3s2, C6k3 R, M2, F4, "},
+    {{.text = "C8k3 R M3s2 C6k3 R M2 F4", .apart = true}, "C8k3, R, M3s2, C6k3, R, M2, F4, "},
+    {{.text = "SP8 C8k3 R M3s2 F4"}, "SP8, C8k3 R M3s2, F4, "},
+    {{.text = "C8k3 R M3s2 M2 F4"}, "C8k3 R M3s2, M2, F4, "},
+    {{.text = "C8k3 M3s2 R F4"}, "C8k3, M3s2, R, F4, "},
+    {{.text = "C8k3 T M3s2 F4"}, "C8k3, T, M3s2, F4, "},
+    {{.text = "C8k3 R A3s2 F4"}, "C8k3 R, A3s2, F4, "},
+    {{.text = "C8k3{engine=fft} R M3s2 F4"}, "C8k3{engine=fft} R, M3s2, F4, "},
+    {{.text = "C8k3{stride=2} R M2 F4"}, "C8k3{stride=2} R, M2, F4, "},
+    {{.text = "C8k3 R M6s2 F4"}, "C8k3 R, M6s2, F4, "},
+    {{.text = "C8k3 R [M3s1] M2 F4"}, "C8k3 R, M3s1, ], M2, F4, "}, /* two read the rectified map */
+};
+
+static void test_where(void **state)
+{
+    (void)state;
+    char text[512];
+    for (size_t i = 0; i < sizeof wheres / sizeof *wheres; i++) {
+        fixture f;
+        create(&f, &wheres[i].w);
+        rows_of(f.net, text);
+        assert_string_equal(text, wheres[i].rows);
+        fixture_destroy(&f);
+    }
+}
+
+/* A row of the plan: the pooled map, the way by name, and the parameters as they are apart. */
+static void test_row(void **state)
+{
+    (void)state;
+    fixture f;
+    hs_layer_row row;
+    int count = 0;
+    create(&f, &(wish){.text = "C8k3 R M3s2 F4"});
+    hs_net_row(f.net, 0, &row);
+    assert_string_equal(row.name, "conv1");
+    assert_string_equal(row.engine, "direct pooled");
+    assert_true(row.in.h == 12 && row.in.w == 11 && row.in.c == 3 && row.out.h == 6 && row.out.w == 6 && row.out.c == 8);
+    assert_true(fabs(row.gflop - 1e-9 * 2 * 2 * 27 * 8 * 12 * 11) < 1e-12); /* the whole convolution, twice */
+    assert_int_equal(row.activation_bytes, 5 * 6 * 6 * 8 * 4);
+    const hs_param *param = hs_net_params(f.net, &count);
+    assert_int_equal(count, 4);
+    assert_string_equal(param[0].layer, "conv1");
+    assert_string_equal(param[2].layer, "fc1");
+    fixture_destroy(&f);
+}
+
+/* ---- numbers --------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct outcome {
+    double loss, *gradient, logits[20];
+    size_t count;
+} outcome;
+
+static outcome pass_of(const wish *w)
+{
+    fixture f;
+    outcome o;
+    create(&f, w);
+    o.loss = fixture_loss(&f);
+    OK(hs_net_backward(f.net, f.stream, &f.pass));
+    o.count = hs_net_params_count(f.net);
+    OK(hs_calloc(o.count, sizeof *o.gradient, "gradients", &o.gradient));
+    fixture_read(&f, hs_net_gradients(f.net), o.count, o.gradient);
+    fixture_read(&f, hs_net_logits(f.net), 20, o.logits);
+    fixture_destroy(&f);
+    return o;
+}
+
+/* In fp32 and tf32 both ways round the same numbers in the same manner and add up in another order. In bf16 one gradient comes from masked
+ * numbers that were rounded to 8 bits, and where maps are stored in 8 bits more of them are equal and the first takes the gradient. */
+static void test_numbers(void **state)
+{
+    static const char *const texts[] = {"C8k3 R M3s2 C6k3 R F4", "C20k5{bias=no} R M2s2 F4", "C5k3{param=spatial, flip=yes} R M3s3 T F4"};
+    static const struct {
+        const char *precision;
+        double loss, gradient;
+    } levels[] = {{"fp32", 1e-6, 1e-5}, {"tf32", 2e-5, 2e-3}, {"bf16", 1e-2, 0.15}};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts * 6; i++) {
+        wish w = {.text = texts[i / 6], .precision = levels[i % 3].precision, .boundary = i % 6 / 3 ? HS_BOUNDARY_PERIODIC : HS_BOUNDARY_ZERO};
+        const outcome joined = pass_of(&w);
+        w.apart = true;
+        const outcome apart = pass_of(&w);
+        double gap = 0, norm = 0;
+        for (size_t k = 0; k < joined.count; k++) {
+            gap += (joined.gradient[k] - apart.gradient[k]) * (joined.gradient[k] - apart.gradient[k]);
+            norm += apart.gradient[k] * apart.gradient[k];
+        }
+        printf("# %s, %s: loss %.1e, gradient %.1e, relative\n", w.text, w.precision, fabs(joined.loss / apart.loss - 1), sqrt(gap / norm));
+        assert_int_equal(joined.count, apart.count);
+        assert_true(norm > 0 && fabs(joined.loss / apart.loss - 1) <= levels[i % 3].loss);
+        assert_true(sqrt(gap / norm) <= levels[i % 3].gradient);
+        hs_free(joined.gradient);
+        hs_free(apart.gradient);
+    }
+}
+
+static void test_evaluation(void **state)
+{
+    (void)state;
+    fixture f;
+    hs_loss_sums sums[2];
+    for (int i = 0; i < 2; i++) {
+        create(&f, &(wish){.text = "C8k3 R M3s2 F4", .apart = i});
+        f.pass.training = false;
+        f.pass.n = 3; /* fewer than the plan holds */
+        OK(hs_net_forward(f.net, f.stream, &f.pass, f.x));
+        OK(hs_net_loss(f.net, f.stream, &f.pass, f.labels, &sums[i]));
+        fixture_destroy(&f);
+    }
+    assert_true(sums[0].loss > 0 && fabs(sums[0].loss / sums[1].loss - 1) < 1e-6);
+}
+
+/* ---- plans ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* Ranks do what rank 0 does, joined or not, whatever their own estimates say. */
+static void test_decisions(void **state)
+{
+    static const char *const text = "C8k3 R M3s2 C6k3 R F4";
+    (void)state;
+    fixture f, g;
+    create(&f, &(wish){.text = text});
+    assert_non_null(strstr(hs_net_decisions(f.net), "conv1=direct+relu+max:space>space;"));
+    create(&g, &(wish){.text = text, .forced = hs_net_decisions(f.net)});
+    assert_string_equal(hs_net_decisions(g.net), hs_net_decisions(f.net));
+    assert_int_equal(hs_net_rows(g.net), hs_net_rows(f.net));
+    fixture_destroy(&g);
+    create(&g, &(wish){.text = text, .forced = "conv1=direct.1+relu:space>space;conv2=direct.1+relu:space>space;"});
+    assert_int_equal(hs_net_rows(g.net), hs_net_rows(f.net) + 1);
+    assert_true(fixture_loss(&g) > 0);
+    fixture_destroy(&g), fixture_destroy(&f);
+}
+
+static void test_measured(void **state)
+{
+    (void)state;
+    fixture f;
+    hs_layer_row row;
+    create(&f, &(wish){.text = "C8k3 R M3s2 F4", .mode = "measure"});
+    hs_net_row(f.net, 0, &row);
+    assert_string_equal(row.notation, "C8k3 R M3s2");
+    assert_true(row.measured > 0 && row.predicted > 0);
+    assert_true(fixture_loss(&f) > 0);
+    fixture_destroy(&f);
+}
+
+/* HALFSPEC_CUDA_CONV asks for a way that does not pool. */
+static void test_asked_otherwise(void **state)
+{
+    (void)state;
+    fixture f;
+    setenv("HALFSPEC_CUDA_CONV", "windows", 1);
+    create(&f, &(wish){.text = "C8k3 R M3s2 F4"});
+    assert_int_equal(hs_net_rows(f.net), 3);
+    fixture_destroy(&f);
+    setenv("HALFSPEC_CUDA_CONV", "pooled", 1);
+    create(&f, &(wish){.text = "C8k3 R M3s2 F4"});
+    assert_int_equal(hs_net_rows(f.net), 2);
+    fixture_destroy(&f);
+    unsetenv("HALFSPEC_CUDA_CONV");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_where),      cmocka_unit_test(test_row),      cmocka_unit_test(test_numbers),         cmocka_unit_test(test_evaluation),
+        cmocka_unit_test(test_decisions),  cmocka_unit_test(test_measured), cmocka_unit_test(test_asked_otherwise),
+    };
+    return cmocka_run_group_tests_name("pooled convolutions in networks", tests, NULL, NULL);
+}
