@@ -132,23 +132,27 @@ static hs_status nccl_allreduce(hs_comm *c, void *buffer, size_t count, hs_comm_
     return sum_as(m, buffer, count, kind_of(type), op == HS_SUM ? ncclSum : op == HS_MAX ? ncclMax : ncclMin, m->side.compute);
 }
 
-static hs_status nccl_settle(hs_comm *c)
+static hs_status nccl_look(hs_comm *c, double began)
 {
     nccl_comm *m = nccl_of(c);
-    const double end = hs_now() + m->limit;
+    ncclResult_t error = ncclSuccess;
     HS_TRY(check_whole(m));
+    const ncclResult_t asked = ncclCommGetAsyncError(m->comm, &error);
+    if (asked != ncclSuccess || (error != ncclSuccess && error != ncclInProgress))
+        return give_up(m, "a sum", asked != ncclSuccess ? asked : error);
+    return hs_now() > began + m->limit ? give_up(m, "a sum", ncclInProgress) : HS_OK;
+}
+
+static hs_status nccl_settle(hs_comm *c)
+{
+    const double began = hs_now();
     for (;;) {
-        const cudaError_t state = cudaStreamQuery(m->side.compute);
-        ncclResult_t error = ncclSuccess;
+        const cudaError_t state = cudaStreamQuery(nccl_of(c)->side.compute);
         if (state == cudaSuccess)
-            return HS_OK;
+            return check_whole(nccl_of(c));
         if (state != cudaErrorNotReady)
             return hs_cuda_check(state, "a sum between GPUs");
-        const ncclResult_t asked = ncclCommGetAsyncError(m->comm, &error);
-        if (asked != ncclSuccess || (error != ncclSuccess && error != ncclInProgress))
-            return give_up(m, "a sum", asked != ncclSuccess ? asked : error);
-        if (hs_now() > end)
-            return give_up(m, "a sum", ncclInProgress);
+        HS_TRY(nccl_look(c, began));
     }
 }
 
@@ -269,6 +273,7 @@ static const hs_comm_ops nccl_ops = {
     .exchange = hs_cuda_host_exchange,
     .reserve = nccl_reserve,
     .settle = nccl_settle,
+    .look = nccl_look,
 };
 
 static hs_status make_events(nccl_comm *m, hs_stream *stream, hs_comm *host)

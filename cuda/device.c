@@ -192,6 +192,11 @@ static void stream_destroy(hs_stream **stream)
         if (s->pinned[i])
             (void)cudaFreeHost(s->pinned[i]);
     }
+    for (int i = 0; i < HS_POST_SLOTS; i++)
+        if (s->mailed[i])
+            (void)cudaEventDestroy(s->mailed[i]);
+    if (s->mail)
+        (void)cudaFreeHost(s->mail);
     if (s->blas_workspace)
         (void)cudaFree(s->blas_workspace);
     if (s->partial)
@@ -211,6 +216,9 @@ static hs_status fill_stream(hs_cuda_stream *s)
         HS_TRY(hs_cuda_check(cudaMallocHost((void **)&s->pinned[i], HS_CUDA_PINNED), "pinned host memory"));
         HS_TRY(hs_cuda_check(cudaEventCreateWithFlags(&s->passed[i], cudaEventDisableTiming), "a CUDA event"));
     }
+    HS_TRY(hs_cuda_check(cudaMallocHost((void **)&s->mail, HS_POST_SLOTS * HS_POST_MOST), "pinned host memory"));
+    for (int i = 0; i < HS_POST_SLOTS; i++)
+        HS_TRY(hs_cuda_check(cudaEventCreateWithFlags(&s->mailed[i], cudaEventDisableTiming), "a CUDA event"));
     HS_TRY(hs_cuda_check_blas(cublasCreate(&s->blas), "starting cuBLAS"));
     HS_TRY(
         hs_cuda_check_blas(cublasSetStream(s->blas, s->stream), "starting cuBLAS")); /* resets the workspace, so it comes first */
@@ -247,4 +255,6 @@ const hs_device_ops hs_cuda_device_ops = {
     .record_end = hs_cuda_record_end,
     .record_repeat = hs_cuda_record_repeat,
     .record_destroy = hs_cuda_record_destroy,
+    .post = hs_cuda_post,
+    .collect = hs_cuda_collect,
 };

@@ -35,6 +35,8 @@ typedef struct hs_cuda_stream {
     cudaEvent_t passed[2]; /* the device has read it */
     int turn;              /* the one that is being filled, */
     size_t used;           /* so far */
+    char *mail;            /* pinned, [HS_POST_SLOTS][HS_POST_MOST]: what was posted to the host */
+    cudaEvent_t mailed[HS_POST_SLOTS];
 } hs_cuda_stream;
 
 extern const hs_device_ops hs_cuda_device_ops;
@@ -42,6 +44,8 @@ hs_status hs_cuda_record_begin(hs_stream *s); /* record.c */
 hs_status hs_cuda_record_end(hs_stream *s, hs_recording **recording);
 hs_status hs_cuda_record_repeat(hs_stream *s, hs_recording *recording);
 void hs_cuda_record_destroy(hs_recording **recording);
+hs_status hs_cuda_post(hs_stream *s, int slot, const void *device_from, size_t bytes);
+hs_status hs_cuda_collect(hs_stream *s, int slot, void *host_to, size_t bytes, bool *there);
 extern const hs_memory_ops hs_cuda_memory_ops;
 extern const hs_gemm_ops hs_cuda_gemm_ops;
 extern const hs_transform_ops hs_cuda_transform_ops;

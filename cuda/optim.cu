@@ -89,11 +89,12 @@ static __global__ void penalised_squares(int pieces, const hs_piece *piece, cons
         partial[blockIdx.x] = sum;
 }
 
-/* A sum of squares that is not finite is either a NaN or beyond every bound. */
+/* A sum of squares that is not finite is either a NaN or beyond every bound. What comes behind it has been launched perhaps: it changes nothing. */
 static __global__ void judge(double clip, const double *squares, hs_update_now *now)
 {
     const double norm = sqrt(*squares);
-    now->go = norm <= 1.7976931348623157e308 ? 1 : 0;
+    if (!(norm <= 1.7976931348623157e308))
+        now->go = 0;
     now->grad_scale = clip > 0 && norm > clip ? clip / norm : 1;
 }
 

@@ -2,6 +2,8 @@
  * one. Only this thread is held to the rules meanwhile: others (prefetch, NCCL's own) go on. */
 #include "hs_cuda.h"
 
+#include <string.h>
+
 #include "hs_base.h"
 
 struct hs_recording {
@@ -50,4 +52,29 @@ void hs_cuda_record_destroy(hs_recording **recording)
     (void)cudaGraphExecDestroy((*recording)->graph);
     hs_free(*recording);
     *recording = NULL;
+}
+
+/* ---- a few numbers for the host, which meanwhile queues the next step ----------------------------------------------------- */
+
+hs_status hs_cuda_post(hs_stream *stream, int slot, const void *device_from, size_t bytes)
+{
+    hs_cuda_stream *s = hs_cuda_stream_of(stream);
+    if (bytes > HS_POST_MOST)
+        return hs_fail(HS_EINTERNAL, "%zu bytes for the host at a time, at most %d", bytes, HS_POST_MOST);
+    HS_TRY(hs_cuda_check(cudaMemcpyAsync(s->mail + slot * HS_POST_MOST, device_from, bytes, cudaMemcpyDeviceToHost, s->stream),
+                         "numbers for the host"));
+    return hs_cuda_check(cudaEventRecord(s->mailed[slot], s->stream), "numbers for the host");
+}
+
+hs_status hs_cuda_collect(hs_stream *stream, int slot, void *host_to, size_t bytes, bool *there)
+{
+    hs_cuda_stream *s = hs_cuda_stream_of(stream);
+    const cudaError_t state = there ? cudaEventQuery(s->mailed[slot]) : cudaEventSynchronize(s->mailed[slot]);
+    if (there)
+        *there = state == cudaSuccess;
+    if (there && state == cudaErrorNotReady)
+        return HS_OK;
+    HS_TRY(hs_cuda_check(state, "waiting for the GPU"));
+    memcpy(host_to, s->mail + slot * HS_POST_MOST, bytes);
+    return HS_OK;
 }

@@ -64,7 +64,12 @@ typedef struct hs_device_ops {
     hs_status (*record_end)(hs_stream *stream, hs_recording **recording); /* ends it in any case */
     hs_status (*record_repeat)(hs_stream *stream, hs_recording *recording);
     void (*record_destroy)(hs_recording **recording);
+    /* With them: a few numbers for the host, which need not wait for all that is queued. post sends BYTES of device memory, as they are behind what
+     * STREAM holds now, to SLOT; collect gives them. Where THERE is NULL it waits for them, else it only looks. */
+    hs_status (*post)(hs_stream *stream, int slot, const void *device_from, size_t bytes);
+    hs_status (*collect)(hs_stream *stream, int slot, void *host_to, size_t bytes, bool *there);
 } hs_device_ops;
+enum { HS_POST_SLOTS = 2, HS_POST_MOST = 256 }; /* bytes of a slot */
 
 typedef struct hs_memory_ops {
     hs_status (*alloc)(hs_device *device, size_t bytes, void **memory); /* zeroed, aligned to 256 bytes */
@@ -265,7 +270,7 @@ typedef struct hs_groups {
 typedef struct hs_update_now {
     double lr, correction1, correction2; /* the host's, before the step */
     double grad_scale;                   /* judge's: clipping */
-    double go;                           /* judge's: 1, or 0 where the gradient is not finite: then nothing changes */
+    double go;                           /* 1 at first; judge's: 0 from the first gradient on that is not finite: then nothing changes any more */
 } hs_update_now;
 /* A range of the slab, at most HS_PIECE_MOST numbers, with a rate (a factor) and an L2 penalty of its own. */
 enum { HS_PIECE_MOST = 4096 };

@@ -35,6 +35,8 @@ typedef struct hs_comm_ops {
     hs_status (*reserve)(hs_comm *c, void *slab, size_t count, hs_comm_type type, size_t width);
     /* Of a communicator whose wait only orders work on a device: until the device is done, or something has failed or takes too long. */
     hs_status (*settle)(hs_comm *c);
+    /* With settle. Waits for nothing: has something failed, or is it still under way although it began at BEGAN (hs_now) and has a limit? */
+    hs_status (*look)(hs_comm *c, double began);
 } hs_comm_ops;
 /* What the keys ask of a communicator over device memory. */
 typedef struct hs_comm_wish {

@@ -1,8 +1,10 @@
 /* t_cuda_graph.c - steps that are recorded and repeated, on the (emulated) device: equal bits to steps launched one by one, whatever changes from
- * step to step; what may not happen while a step is recorded is found; and what cannot be recorded is launched plainly. ranks: 1 2 */
+ * step to step, though the next is launched before the host knows of one; what may not happen while a step is recorded is found; and what cannot be
+ * recorded is launched plainly. And evaluations, which wait for nobody either. ranks: 1 2 */
 #include "train_fixture.h"
 
 #include <cuda_runtime_api.h>
+#include <signal.h>
 
 #include "hs_backend.h"
 #include "hs_tap.h"
@@ -57,21 +59,82 @@ static void all_nets(hs_comm *comm, const char *scratch)
     unsetenv("HS_EMULATE");
 }
 
-static void not_finite(hs_comm *comm, const char *scratch)
+/* In the first steps, which are timed and launched one by one, and in one that is repeated while the next is on its way: equal steps and equal words. */
+static void not_finite(hs_comm *comm, const char *scratch, const char *net, const char *lr, bool repeated)
 {
-    const char *words[] = {"device=cuda", "max-steps=20", "net=C4k3 R F4", "lr=1e6", "optimizer=sgd", comm->size > 1 ? "comm=nccl" : "comm=auto", "",
+    const char *words[] = {"device=cuda", "max-steps=40", net, lr, "optimizer=sgd", comm->size > 1 ? "comm=nccl" : "comm=auto", "",
                            NULL};
     int64_t steps[2];
+    char said[2][512];
+    const long before = emulated_repeats();
     for (int i = 0; i < 2; i++) {
         trace t = {.steps = 0};
         char run[320];
         words[6] = i ? "graph=yes" : "graph=no";
-        snprintf(run, sizeof run, "%s/nonfinite-%d", scratch, i);
-        const hs_status st = fixture_train(comm, run, words, &t);
+        snprintf(run, sizeof run, "%s/nonfinite-%d-%d", scratch, repeated, i);
+        const hs_status st = fixture_train_with(comm, run, words, fixture_on_step, &t, NULL);
         steps[i] = st == HS_ENONFINITE ? t.steps : -1;
+        snprintf(said[i], sizeof said[i], "%s", hs_fail_text());
     }
-    tap_ok(steps[0] >= 0 && steps[0] == steps[1], "a gradient that is not finite ends both after step %lld (%lld)", (long long)steps[0],
-           (long long)steps[1]);
+    tap_ok(steps[0] >= 0 && steps[0] == steps[1] && strcmp(said[0], said[1]) == 0 && (emulated_repeats() > before + 1) == repeated,
+           "a gradient that is not finite ends both after step %lld (%lld): %s", (long long)steps[0], (long long)steps[1], said[1]);
+}
+
+/* ---- one step ahead ------------------------------------------------------------------------------------------------------------- */
+
+static void stop_at_7(void *context, int64_t step, double loss)
+{
+    (void)context, (void)loss;
+    if (step == 7 && tap_comm->rank == tap_comm->size - 1)
+        raise(SIGTERM);
+}
+
+/* Step 9 is on its way when the ranks hear, in step 8, that one was told to stop: the checkpoint is that of step 9, and the run goes on from there. */
+static void stops(hs_comm *comm, const char *scratch)
+{
+    const char *words[] = {"device=cuda", "max-steps=12", "batch=32", "net=C4k3 R F4", comm->size > 1 ? "comm=nccl" : "comm=auto", "", NULL};
+    const int64_t expected[2] = {8, 9};
+    char whole[320], run[320];
+    snprintf(whole, sizeof whole, "%s/whole", scratch);
+    words[5] = "graph=no";
+    bool ok = fixture_train(comm, whole, words, NULL) == HS_OK;
+    for (int i = 0; i < 2; i++) {
+        hs_train_result result = {.steps = 0};
+        words[5] = i ? "graph=yes" : "graph=no";
+        snprintf(run, sizeof run, "%s/stopped-%d", scratch, i);
+        const hs_status st = fixture_train_with(comm, run, words, stop_at_7, NULL, &result);
+        ok = ok && st == HS_STOPPED && fixture_train(comm, run, words, NULL) == HS_OK && fixture_same_params(comm, whole, run, words, 0);
+        tap_ok(ok && result.steps == expected[i], "%s: told to stop after step 7, it stops after step %lld and goes on as if nothing had been", words[5],
+               (long long)result.steps);
+    }
+}
+
+/* ---- the held-out set ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct outcome {
+    double loss, first, fifth;
+} outcome;
+
+static outcome outcome_of(hs_comm *comm, const char *run, const char *const *words)
+{
+    hs_train_result result = {.steps = 0};
+    const bool ok = fixture_train_with(comm, run, words, NULL, NULL, &result) == HS_OK;
+    return ok ? (outcome){result.loss, result.error_top1, result.error_top5} : (outcome){NAN, NAN, NAN};
+}
+
+/* On the device and from the host: equal bits, though parts end in the middle of a batch. */
+static void evaluates(hs_comm *comm, const char *scratch, const char *net, const char *sums, const char *limit)
+{
+    const char *words[] = {"device=cuda", "max-steps=2", "batch=36", net, "eval-every=1", sums, limit, "", NULL};
+    outcome seen[2];
+    for (int i = 0; i < 2; i++) {
+        char run[320];
+        words[7] = i ? "data.resident=0.5" : "data.resident=0";
+        snprintf(run, sizeof run, "%s/%s-%s-%d", scratch, sums, limit, i);
+        seen[i] = outcome_of(comm, run, words);
+    }
+    tap_ok(isfinite(seen[0].loss) && memcmp(&seen[0], &seen[1], sizeof seen[0]) == 0, "%s, %s: loss %.17g on the device, %.17g from the host", sums,
+           limit, seen[1].loss, seen[0].loss);
 }
 
 /* ---- what may not be recorded ------------------------------------------------------------------------------------------------- */
@@ -220,7 +283,11 @@ int main(int argc, char **argv)
     if (comm->size == 1)
         all_nets(comm, scratch);
 #endif
-    not_finite(comm, scratch);
+    not_finite(comm, scratch, "net=C4k3 R F4", "lr=1e6", false);
+    not_finite(comm, scratch, "net=C4k3 C4k3 F4", "lr=0.4", true); /* numbers that grow from step to step */
+    stops(comm, scratch);
+    evaluates(comm, scratch, "net=C4k3 BN R FD D0.5 F4", comm->size > 1 ? "comm=nccl" : "comm=auto", "eval.limit=0");
+    evaluates(comm, scratch, "net=C4k3 R FD D0.5 F4", "reproducible=yes", "eval.limit=41");
     if (comm->rank == 0)
         fixture_remove(scratch);
     int failed = tap_done();

@@ -7,18 +7,20 @@ typedef struct step_times {
     hs_timing step, forward, backward, optimizer, exposed;
 } step_times;
 
-/* A step ends with scalars that depend on all of it. */
-static hs_status run_step(hs_bench *b, step_times *into)
+/* A step ends with scalars that depend on all of it. With AHEAD the next may have been launched by then, as in training: then steps follow each
+ * other without a gap, and one ends when its scalars are there. */
+static hs_status run_step(hs_bench *b, bool ahead, step_times *into)
 {
     hs_trainer *t = &b->trainer;
     const hs_times before = t->times;
-    hs_step s = {0};
+    hs_step s = {.ahead = ahead};
     double begin = hs_now();
     hs_status st = hs_step_run(t, &s);
     if (st == HS_ENONFINITE)
         return hs_nonfinite_explain(t, &s);
     HS_TRY(st);
-    HS_TRY(t->world.device->backend->device->stream_sync(t->world.stream));
+    if (!t->replay.launched)
+        HS_TRY(t->world.device->backend->device->stream_sync(t->world.stream));
     hs_timing_add(&into->step, hs_now() - begin - (t->times.data - before.data));
     if (t->world.device->backend->memory->host_visible) { /* else the host runs ahead, and its clock says nothing of parts */
         hs_timing_add(&into->forward, t->times.forward - before.forward);
@@ -55,14 +57,14 @@ static hs_status run_steps(hs_bench *b, step_times *into)
     int warm = b->trainer.world.device->backend->memory->host_visible ? 1 : 3; /* memory is touched; a device may record the second, repeat the third */
     for (int i = 0; i < warm; i++) {
         double begin = hs_now();
-        HS_TRY(run_step(b, into));
+        HS_TRY(run_step(b, true, into));
         seconds = hs_now() - begin;
     }
     *into = (step_times){.step = {.count = 0}};
     HS_TRY(hs_allreduce(b->comm, &seconds, 1, HS_COMM_F64, HS_MAX));
     int repeats = hs_timing_repeats(seconds, b->share);
     for (int i = 0; i < repeats; i++)
-        HS_TRY(run_step(b, into));
+        HS_TRY(run_step(b, i + 1 < repeats, into));
     return into->forward.count ? HS_OK : run_alone(b, repeats, into);
 }
 

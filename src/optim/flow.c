@@ -2,6 +2,7 @@
  * decides on the device, and the whole of it can be recorded and repeated. Which penalties allow it: all but proximal steps through a frame, whose
  * way there and back would change a slab that must stay as it is. L2 of the taps joins the pass that measures the gradient. */
 #include <math.h>
+#include <stddef.h>
 
 #include "optim_internal.h"
 
@@ -89,8 +90,11 @@ hs_status hs_flow_create(hs_optim *optim, hs_stream *s, const hs_optim_config *c
     }
     if (st == HS_OK)
         st = hs_optim_alloc(optim, sizeof *optim->now, &memory);
-    if (st == HS_OK)
+    if (st == HS_OK) {
+        const hs_update_now first = {.go = 1};
         optim->now = memory;
+        st = optim->device->backend->memory->upload(s, optim->now, &first, sizeof first);
+    }
     hs_free(piece);
     return st;
 }
@@ -110,8 +114,8 @@ const double *hs_optim_squares(const hs_optim *optim)
 hs_status hs_optim_prepare(hs_optim *optim, hs_stream *s, int64_t t, double lr)
 {
     const hs_update u = hs_optim_coefficients(&optim->config, t, lr, 0);
-    const hs_update_now now = {.lr = lr, .correction1 = u.correction1, .correction2 = u.correction2, .grad_scale = 1, .go = 0};
-    return optim->device->backend->memory->upload(s, optim->now, &now, sizeof now);
+    const hs_update_now now = {.lr = lr, .correction1 = u.correction1, .correction2 = u.correction2};
+    return optim->device->backend->memory->upload(s, optim->now, &now, offsetof(hs_update_now, grad_scale)); /* the rest is judge's */
 }
 
 static char *at(const hs_optim *optim, void *slab, size_t offset)

@@ -25,28 +25,26 @@ typedef struct chunk {
     int32_t *labels;
 } chunk;
 
-static hs_status load_chunks(hs_trainer *t, chunk *c)
+static hs_status load_chunks(const hs_world *w, hs_dataset *set, int64_t first, int64_t count, hs_feed *feed, chunk *c)
 {
-    hs_world *w = &t->world;
-    const hs_data_ops *ops = w->device->backend->data;
     HS_TRY(hs_calloc(CHUNK, sizeof *c->indices, "samples on their way", &c->indices));
-    HS_TRY(hs_calloc(CHUNK * hs_shape_count(w->train->shape), sizeof *c->pixels, "samples on their way", &c->pixels));
+    HS_TRY(hs_calloc(CHUNK * hs_shape_count(set->shape), sizeof *c->pixels, "samples on their way", &c->pixels));
     HS_TRY(hs_calloc(CHUNK, sizeof *c->labels, "labels on their way", &c->labels));
-    for (int64_t first = 0; first < w->train->count; first += CHUNK) {
-        int n = w->train->count - first < CHUNK ? (int)(w->train->count - first) : CHUNK;
+    for (int64_t at = 0; at < count; at += CHUNK) {
+        int n = count - at < CHUNK ? (int)(count - at) : CHUNK;
         for (int i = 0; i < n; i++)
-            c->indices[i] = first + i;
-        HS_TRY(hs_dataset_read(w->train, c->indices, n, c->pixels, c->labels));
-        HS_TRY(ops->load(w->stream, t->intake.feed, first, n, c->pixels, c->labels));
+            c->indices[i] = first + at + i;
+        HS_TRY(hs_dataset_read(set, c->indices, n, c->pixels, c->labels));
+        HS_TRY(w->device->backend->data->load(w->stream, feed, at, n, c->pixels, c->labels));
         hs_watchdog_beat(w->dog);
     }
     return HS_OK;
 }
 
-static hs_status load(hs_trainer *t)
+hs_status hs_intake_load(const hs_world *w, hs_dataset *set, int64_t first, int64_t count, hs_feed *feed)
 {
     chunk c = {0};
-    const hs_status st = load_chunks(t, &c);
+    const hs_status st = load_chunks(w, set, first, count, feed, &c);
     hs_free(c.indices);
     hs_free(c.pixels);
     hs_free(c.labels);
@@ -81,7 +79,7 @@ hs_status hs_intake_make(hs_trainer *t)
     desc.resident = t->intake.resident = (double)bytes <= w->config->resident * (double)room;
     HS_TRY(ops->plan(w->device, &desc, &t->intake.feed));
     tell(t, bytes, room);
-    return t->intake.resident ? load(t) : HS_OK;
+    return t->intake.resident ? hs_intake_load(w, w->train, 0, w->train->count, t->intake.feed) : HS_OK;
 }
 
 void hs_intake_close(hs_trainer *t)

@@ -11,6 +11,7 @@ enum { FIRST = 1, LAST = HS_LAYER_PASSES };
 hs_status hs_layer_clock_make(hs_trainer *t)
 {
     hs_layer_clock *c = &t->layer_clock;
+    c->runs = true;
     if (t->world.comm->rank != 0)
         return HS_OK;
     c->rows = hs_net_rows(t->world.net);
@@ -26,7 +27,7 @@ void hs_layer_clock_free(hs_trainer *t)
 bool hs_layer_clock_due(const hs_trainer *t)
 {
     int64_t done = t->state.step - t->start_step;
-    return done >= FIRST && done <= LAST;
+    return t->layer_clock.runs && done >= FIRST && done <= LAST;
 }
 
 bool hs_layer_clock_complete(const hs_trainer *t)

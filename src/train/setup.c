@@ -188,11 +188,14 @@ hs_status hs_world_feeds(hs_world *w, bool training)
     hs_status st = training ? hs_batcher_create(w->train, &learn, &w->feed) : HS_OK;
     if (st == HS_OK)
         st = hs_batcher_create(w->held, &look, &w->held_feed);
+    if (st == HS_OK)
+        st = hs_look_make(w);
     return hs_agree(w->comm, st);
 }
 
 void hs_world_close(hs_world *w)
 {
+    hs_look_close(w);
     hs_batcher_destroy(&w->held_feed);
     hs_batcher_destroy(&w->feed);
     hs_net_destroy(&w->net);

@@ -45,13 +45,21 @@ static hs_status on_sum(void *context, double *values, size_t count)
 
 /* ---- parts of a step ----------------------------------------------------------------------------------------------------------- */
 
-static void place_step(const hs_trainer *t, hs_step *s)
+void hs_step_place(const hs_trainer *t, int64_t number, hs_step *s)
 {
     const hs_world *w = &t->world;
     int64_t count = 0;
-    hs_batch_at(t->state.step, w->train->count, w->config->batch, &s->place);
+    hs_batch_at(number, w->train->count, w->config->batch, &s->place);
     hs_batch_share(s->place.global, w->comm->rank, w->comm->size, &s->first, &count);
     s->n = (int)count;
+    s->pass = (hs_pass){.n = s->n,
+                        .first = s->first,
+                        .global = s->place.global,
+                        .seed = (uint64_t)w->config->seed,
+                        .step = number,
+                        .epoch = s->place.epoch,
+                        .rank = w->comm->rank,
+                        .training = true};
 }
 
 /* Data of this rank's share. A rank that cannot read goes on without samples, so that the others are not left in a sum; the scalars tell. */
@@ -63,7 +71,7 @@ static hs_status fetch(hs_trainer *t, hs_step *s, const float **x, const int32_t
     if (s->n > 0)
         st = hs_intake_get(t, s->place.epoch, s->place.position + s->first, s->n, x, labels);
     if (st != HS_OK)
-        s->n = 0;
+        s->n = s->pass.n = 0;
     else if (!t->intake.feed)
         hs_intake_ahead(t, t->state.step + 1);
     t->times.data += hs_now() - begin;
@@ -74,19 +82,6 @@ static hs_status fetch(hs_trainer *t, hs_step *s, const float **x, const int32_t
 static bool alone(const hs_world *w)
 {
     return strcmp(w->comm->ops->name, "self") == 0;
-}
-
-static hs_pass pass_of(const hs_trainer *t, const hs_step *s, const hs_net_hooks *hooks)
-{
-    return (hs_pass){.n = s->n,
-                     .first = s->first,
-                     .global = s->place.global,
-                     .seed = (uint64_t)t->world.config->seed,
-                     .step = t->state.step,
-                     .epoch = s->place.epoch,
-                     .rank = t->world.comm->rank,
-                     .training = true,
-                     .hooks = hooks};
 }
 
 /* What is queued on a device runs while the host fetches the next batch; the loss is asked for last. */
@@ -132,6 +127,17 @@ static hs_status leave_alone(const hs_trainer *t, hs_status st)
     return st;
 }
 
+/* Who asks in the middle of a step whose successor is on its way gets the state after that one: nobody may launch ahead of it then. */
+static void note_wishes(hs_trainer *t, hs_step *s, bool stop, bool save)
+{
+    t->asked_stop = t->asked_stop || stop;
+    t->asked_save = t->asked_save || save;
+    s->stop = t->asked_stop && !s->ahead;
+    s->save = t->asked_save && !s->ahead;
+    if (s->save)
+        t->asked_save = false;
+}
+
 /* What anybody saw becomes what everybody knows. The time limit is rank 0's clock. */
 static hs_status decide(hs_trainer *t, hs_step *s, hs_status mine, const hs_loss_sums *sums)
 {
@@ -150,8 +156,7 @@ static hs_status decide(hs_trainer *t, hs_step *s, hs_status mine, const hs_loss
         return mine != HS_OK ? mine : HS_EREMOTE;
     s->loss = all[SUM_LOSS] / (double)s->place.global;
     s->accuracy = all[SUM_HITS] / (double)s->place.global;
-    s->stop = all[SUM_STOP] > 0;
-    s->save = all[SUM_SAVE] > 0;
+    note_wishes(t, s, all[SUM_STOP] > 0, all[SUM_SAVE] > 0);
     return isfinite(s->loss) ? HS_OK : HS_ENONFINITE;
 }
 
@@ -188,33 +193,53 @@ static void advance(hs_trainer *t, const hs_step *s)
     remember_loss(&t->state, s->loss);
 }
 
+/* The gradients of this step, which shall be explained, lie under those of one that was launched ahead. That one has changed no parameters (see
+ * hs_update_now.go), so they can be made again. */
+static hs_status not_finite(hs_trainer *t, hs_step *s)
+{
+    hs_loss_sums sums;
+    const float *x = NULL;
+    const int32_t *labels = NULL;
+    if (t->replay.launched) {
+        HS_TRY(leave_alone(t, fetch(t, s, &x, &labels)));
+        HS_TRY(leave_alone(t, compute(t, s, s->pass.hooks, x, labels, &sums)));
+    }
+    return HS_ENONFINITE;
+}
+
+/* By the recording, or launch by launch; samples that could not be read (MINE) are told to all in the end. */
+static hs_status forward_and_backward(hs_trainer *t, hs_step *s, hs_status *mine, hs_loss_sums *sums, bool *replayed)
+{
+    const float *x = NULL;
+    const int32_t *labels = NULL;
+    *mine = HS_OK;
+    *replayed = t->replay.launched;
+    if (*replayed)
+        return hs_replay_end(t, s, sums);
+    *mine = fetch(t, s, &x, &labels);
+    if (*mine == HS_OK && hs_replay_due(t, s))
+        HS_TRY(hs_replay_run(t, s, sums, replayed));
+    return *replayed ? HS_OK : compute(t, s, s->pass.hooks, x, labels, sums);
+}
+
 hs_status hs_step_run(hs_trainer *t, hs_step *s)
 {
     double begin = hs_now();
     hs_loss_sums sums = {0};
-    const float *x = NULL;
-    const int32_t *labels = NULL;
     const bool solo = alone(&t->world);
     hs_net_hooks hooks = {.context = t, .ready = solo ? NULL : on_ready, .sum = solo ? NULL : on_sum,
                           .mark = t->layer_clock.seconds && hs_layer_clock_due(t) ? hs_layer_clock_mark : NULL};
     hs_status mine;
     bool replayed = false;
-    place_step(t, s);
-    if (t->shards) {
-        HS_TRY(leave_alone(t, hs_shards_step(t, s, &mine, &sums)));
-    } else {
-        mine = fetch(t, s, &x, &labels);
-        s->pass = pass_of(t, s, &hooks);
-        if (mine == HS_OK && hs_replay_due(t, s))
-            HS_TRY(leave_alone(t, hs_replay_run(t, s, &sums, &replayed)));
-        if (!replayed)
-            HS_TRY(leave_alone(t, compute(t, s, &hooks, x, labels, &sums)));
-    }
-    HS_TRY(decide(t, s, mine, &sums));
+    hs_step_place(t, t->state.step, s);
+    s->pass.hooks = &hooks;
+    HS_TRY(leave_alone(t, t->shards ? hs_shards_step(t, s, &mine, &sums) : forward_and_backward(t, s, &mine, &sums, &replayed)));
+    const hs_status st = decide(t, s, mine, &sums);
+    if (st == HS_ENONFINITE || (st == HS_OK && replayed && !s->finite))
+        return not_finite(t, s);
+    HS_TRY(st);
     if (!replayed)
         HS_TRY(update(t, s));
-    else if (!s->finite)
-        return HS_ENONFINITE;
     advance(t, s);
     t->times.steps += hs_now() - begin;
     return HS_OK;

@@ -76,12 +76,23 @@ static hs_status at_border(hs_trainer *t, const hs_step *s)
     return HS_OK;
 }
 
+/* Does nothing happen between step NUMBER and the next, and is that one but a step? Then it may be launched before this one is done. */
+static bool flows_on(const hs_trainer *t, int64_t number)
+{
+    const hs_config *c = t->world.config;
+    return t->replay.planned && !t->asked_stop && !t->asked_save && number < t->total_steps && !due(t, c->log_every, number, true) &&
+           !due(t, c->eval_every, number, true) && !due(t, c->history_every, number, false) && !due(t, c->sync_every, number, false) &&
+           !due(t, c->ckpt_every, number, true) && !due(t, c->log_every, number + 1, true) && !due(t, c->history_every, number + 1, false);
+}
+
 static hs_status loop(hs_trainer *t)
 {
     const hs_config *c = t->world.config;
     while (t->state.step < t->total_steps) {
         int64_t next = t->state.step + 1;
-        hs_step s = {.wants_report = due(t, c->log_every, next, true), .wants_update = due(t, c->history_every, next, false)};
+        hs_step s = {.wants_report = due(t, c->log_every, next, true),
+                     .wants_update = due(t, c->history_every, next, false),
+                     .ahead = flows_on(t, next)};
         hs_status st = hs_step_run(t, &s);
         if (st == HS_ENONFINITE)
             st = hs_nonfinite_explain(t, &s);
@@ -137,6 +148,7 @@ static hs_status run(hs_trainer *t, hs_train_result *result)
     HS_TRY(hs_trainer_plan(t));
     HS_TRY(hs_world_feeds(&t->world, true));
     HS_TRY(hs_agree(comm, hs_intake_make(t)));
+    HS_TRY(hs_agree(comm, hs_look_settle(&t->world)));
     HS_TRY(hs_agree(comm, hs_replay_make(t)));
     HS_TRY(hs_origin_make(&t->origin, &t->world, t->options));
     HS_TRY(hs_agree(comm, hs_signals_catch(&t->signals)));

@@ -69,6 +69,15 @@ enum { HS_SHARDS = 8 }; /* reproducible = yes: fixed parts of a batch, and of an
 
 /* ---- setup.c: the world ----------------------------------------------------------------------------------------------- */
 
+/* What an evaluation keeps from batch to batch, and, where the backend knows how, this rank's samples on the device. */
+typedef struct hs_look {
+    int batches;          /* of this rank */
+    double (*sums)[3];    /* [batches]: loss, hits, hits among the first five */
+    hs_feed *feed;        /* samples from FIRST on; NULL: they come from the host */
+    int64_t first;
+    double *on_device;    /* with FEED: SUMS in device memory */
+} hs_look;
+
 typedef struct hs_world {
     const hs_config *config;
     hs_comm *comm;
@@ -85,6 +94,7 @@ typedef struct hs_world {
     int capacity;           /* most samples in one call on this rank */
     hs_batcher *feed;       /* batches for training; NULL in an evaluation */
     hs_batcher *held_feed;
+    hs_look look;
 } hs_world;
 
 /* COLLECTIVE. Opens data and network (no device), then plans it on a device. A partly made world is closed by hs_world_close. */
@@ -119,6 +129,11 @@ typedef hs_status (*hs_eval_see)(void *context, int64_t first, int n, const floa
 /* COLLECTIVE. Sums over the held-out set (its first eval.limit samples), shared contiguously by the ranks. SEE may be NULL. With reproducible = yes
  * the sums have equal bits for every number of ranks. */
 hs_status hs_world_evaluate(hs_world *w, hs_eval_see see, void *context, hs_eval_sums *sums);
+/* Behind hs_world_plan, once: room for the sums of all batches. */
+hs_status hs_look_make(hs_world *w);
+/* Behind hs_intake_make, which has first choice: this rank's samples go to the device if they fit into data.resident of what is free there. */
+hs_status hs_look_settle(hs_world *w);
+void hs_look_close(hs_world *w);
 /* Samples an evaluation takes, and RANK's contiguous part of them. */
 int64_t hs_world_held(const hs_world *w, int rank, int64_t *first, int64_t *count);
 
@@ -179,6 +194,7 @@ typedef struct hs_footprint {
 /* Times of layers in a few steps, rank 0. */
 enum { HS_LAYER_PASSES = 4 };
 typedef struct hs_layer_clock {
+    bool runs; /* on all ranks; not in a benchmark */
     double (*seconds)[2][HS_LAYER_PASSES]; /* [rows of hs_net_row] forward and backward */
     int rows, passes;
     double last;
@@ -191,7 +207,9 @@ typedef struct hs_replay_size {
     hs_recording *recording;
 } hs_replay_size;
 typedef struct hs_replay {
-    bool on;
+    bool planned;  /* on all ranks alike: recorded steps were possible when training began */
+    bool on;       /* still */
+    bool launched; /* the coming step is on its way: the one before has launched it */
     hs_replay_size size[HS_REPLAYS];
     double *results; /* device memory: what the host asks for when a step is done */
 } hs_replay;
@@ -199,6 +217,7 @@ typedef struct hs_replay {
 typedef struct hs_trainer {
     hs_world world;
     hs_replay replay;
+    bool asked_stop, asked_save; /* while a step was on its way already */
     hs_intake intake;
     const hs_train_options *options;
     hs_optim_layer optim_layer[64];
@@ -244,16 +263,20 @@ typedef struct hs_step {
     int n;
     hs_pass pass;
     double lr, loss, accuracy; /* of the global batch, without penalties */
-    bool stop, save;           /* asked for, agreed by all ranks */
+    bool stop, save;           /* asked for, agreed by all ranks; they wait for the next step where AHEAD is set */
     bool wants_report, wants_update;
+    bool ahead;  /* the caller's, equal on all ranks: nothing happens between this step and the next, which may be launched before this one is done */
     bool finite; /* the gradient of a replayed step */
     hs_optim_report report;
 } hs_step;
 /* step.c. COLLECTIVE. One optimizer step; allocates nothing. HS_ENONFINITE is diagnosed by the caller. */
 hs_status hs_step_run(hs_trainer *t, hs_step *step);
+void hs_step_place(const hs_trainer *t, int64_t number, hs_step *step); /* which samples step NUMBER takes, and its pass without hooks */
 
 /* intake.c. Behind hs_world_feeds; not collective. */
 hs_status hs_intake_make(hs_trainer *t);
+/* Samples [FIRST, FIRST + COUNT) of SET to FEED, as its [0, COUNT). */
+hs_status hs_intake_load(const hs_world *w, hs_dataset *set, int64_t first, int64_t count, hs_feed *feed);
 void hs_intake_close(hs_trainer *t);
 /* N samples from FIRST of EPOCH's order, for a pass: X and LABELS in host memory, or NULL where they lie on the device already. */
 hs_status hs_intake_get(hs_trainer *t, int64_t epoch, int64_t first, int n, const float **x, const int32_t **labels);
@@ -265,6 +288,8 @@ void hs_replay_close(hs_trainer *t);
 bool hs_replay_due(hs_trainer *t, const hs_step *step); /* once a step */
 /* COLLECTIVE as hs_step_run is. STEP->pass is filled and its samples are on the device. *DONE false: it cannot be recorded, and nothing was done. */
 hs_status hs_replay_run(hs_trainer *t, hs_step *step, hs_loss_sums *sums, bool *done);
+/* COLLECTIVE. The same for a step that the one before has launched. */
+hs_status hs_replay_end(hs_trainer *t, hs_step *step, hs_loss_sums *sums);
 
 /* shards.c: reproducible = yes. */
 hs_status hs_shards_make(hs_trainer *t);
