@@ -56,7 +56,8 @@ static __global__ void gather(hs_cuda_batch b, const Value *pixels, const int32_
     const int plane = b.shape.h * b.shape.w;
     const size_t size = (size_t)plane * b.shape.c;
     if (threadIdx.x == 0) {
-        *seat = seat_of(b, (uint64_t)b.first + blockIdx.x);
+        const hs_seat own = seat_of(b, (uint64_t)b.first + blockIdx.x);
+        *seat = own; /* a store that the emulation's shadow memory sees */
         labels[blockIdx.x] = set_labels[seat->sample];
     }
     __syncthreads();
