@@ -1,13 +1,14 @@
 /* conv_space.c - convolution in space: which of the ways, and what all of them share, bias, rectifier and mask.
  *
  * Ways: our own kernels (implicit), cuDNN where it can be loaded (with bias and rectifier or apart from them), windows in memory and
- * cuBLAS. The choice follows the estimates,
- * which depend on the device, the libraries and the shape alone, so equal runs compute the same way. HALFSPEC_CUDA_CONV = NAME
- * takes one that covers the shape whatever it costs: for tests, and to compare. A planner that measures asks for each by number. */
+ * cuBLAS. The choice follows the estimates, which depend on the device, the libraries and the shape alone, so equal runs compute the same
+ * way. HALFSPEC_CUDA_CONV = NAME takes one that covers the shape whatever it costs: for tests, and to compare. A planner that measures asks
+ * for each by number. */
 #include "hs_cuda.h"
 
 #include "hs_log.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,8 @@ double hs_cuda_space_seconds(const hs_cuda_device *d, const hs_conv_desc *desc)
 {
     double seconds;
     const hs_cuda_way *way = choose(d, desc, 0, &seconds);
+    if (!way)
+        return HUGE_VAL;
     const double rows = (double)desc->capacity * desc->oh * desc->ow;
     const double y = rows * desc->co * (hs_cuda_half_edge(&d->base, desc->sealed_out) ? 0.5 : 1);
     if (!way->finishes && (desc->bias || desc->relu))
@@ -89,7 +92,8 @@ hs_status hs_cuda_space_plan(hs_conv *conv)
     for (unsigned failed = 0; st == HS_EUNSUPPORTED;) {
         conv->way = choose(hs_cuda_device_of(conv->device), &conv->d, failed, &seconds);
         if (!conv->way)
-            return st;
+            return hs_fail(HS_EUNSUPPORTED, "convolution of %d samples at %dx%d: none of our ways covers so many; use a smaller batch",
+                           conv->d.capacity, conv->d.h, conv->d.w);
         st = conv->way->plan(conv);
         for (int i = 0; st == HS_EUNSUPPORTED && i < WAYS; i++)
             failed |= (unsigned)(conv->way == ways[i]) << i;

@@ -3,41 +3,58 @@
  * adds the spans up in order. */
 #include "conv_tile.h"
 
-/* A slice of cells: gathered numbers of x at the places FIRST .. FIRST + 127, a line for each cell. The place of a thread does not
- * change from slice to slice. */
-template <typename Lines>
-static __device__ __forceinline__ void fetch_cells(const hs_cuda_gather &g, int first, const hs_cuda_place *place, const float *from,
-                                                   const hs_spots &spots, float *tile)
+/* A slice of cells: gathered numbers of x at the places FIRST .. FIRST + 127, a line for each cell, UNIT neighbours at a time. The place of
+ * a thread does not change from slice to slice. */
+template <typename Math, int UNIT>
+static __device__ __forceinline__ void fetch_places(const hs_cuda_gather &g, int first, const hs_cuda_place *place,
+                                                    const typename Math::number *from, const hs_spots &spots,
+                                                    typename Math::number *tile)
 {
-    const int per = g.wide ? 4 : 1, lines = TILE_THREADS * per / TILE_M, m = (int)threadIdx.x % (TILE_M / per) * per;
+    enum { ACROSS = TILE_M / UNIT };
+    const int m = (int)threadIdx.x % ACROSS * UNIT;
     const hs_cuda_place none = {-1, 0, 0, 0}, p = first + m < g.places ? place[first + m] : none;
-    for (int k = (int)threadIdx.x / (TILE_M / per); k < TILE_K; k += lines) {
-        const float *at = hs_gathered(g, from, spots.sample[k], spots.y[k], spots.x[k], p);
-        if (g.wide)
-            hs_copy<16>(tile + k * Lines::LINE + m, at ? at : from, at != NULL);
-        else
-            hs_copy<4>(tile + k * Lines::LINE + m, at ? at : from, at != NULL);
-    }
+    for (int k = (int)threadIdx.x / ACROSS; k < Math::DEPTH; k += TILE_THREADS / ACROSS)
+        hs_fetch<UNIT>(tile + k * Math::depths::LINE + m, hs_gathered(g, from, spots.sample[k], spots.y[k], spots.x[k], p), from);
+}
+
+template <typename Math>
+static __device__ __forceinline__ void fetch_cells(const hs_cuda_gather &g, int first, const hs_cuda_place *place,
+                                                   const typename Math::number *from, const hs_spots &spots,
+                                                   typename Math::number *tile)
+{
+    enum { LINE = 16 / sizeof(typename Math::number) };
+    if (g.channels % LINE == 0)
+        fetch_places<Math, LINE>(g, first, place, from, spots, tile);
+    else if (LINE > 4 && g.channels % 4 == 0)
+        fetch_places<Math, 4>(g, first, place, from, spots, tile);
+    else
+        fetch_places<Math, 1>(g, first, place, from, spots, tile);
 }
 
 /* dy of the same cells, columns COLUMN .. COLUMN + N - 1. */
-template <int N, int LINE>
-static __device__ __forceinline__ void fetch_gradient(int cell, int end, int column, int columns, const float *dy, float *tile)
+template <typename Math, int NI, int UNIT>
+static __device__ __forceinline__ void fetch_columns(int cell, int end, int column, int columns, const typename Math::number *dy,
+                                                     typename Math::number *tile)
 {
-    if (columns % 4 == 0) {
-        HS_UNROLL
-        for (int i = threadIdx.x; i < TILE_K * N / 4; i += TILE_THREADS) {
-            const int k = i / (N / 4), n = i % (N / 4) * 4;
-            const bool inside = cell + k < end && column + n < columns;
-            hs_copy<16>(tile + k * LINE + n, inside ? dy + (size_t)(cell + k) * columns + column + n : dy, inside);
-        }
-        return;
-    }
-    for (int i = threadIdx.x; i < TILE_K * N; i += TILE_THREADS) {
-        const int k = i / N, n = i % N;
+    enum { ACROSS = 16 * NI / UNIT, LINE = hs_tile<Math, NI>::LINE_B };
+    for (int i = threadIdx.x; i < Math::DEPTH * ACROSS; i += TILE_THREADS) {
+        const int k = i / ACROSS, n = i % ACROSS * UNIT;
         const bool inside = cell + k < end && column + n < columns;
-        hs_copy<4>(tile + k * LINE + n, inside ? dy + (size_t)(cell + k) * columns + column + n : dy, inside);
+        hs_fetch<UNIT>(tile + k * LINE + n, inside ? dy + (size_t)(cell + k) * columns + column + n : NULL, dy);
     }
+}
+
+template <typename Math, int NI>
+static __device__ __forceinline__ void fetch_gradient(int cell, int end, int column, int columns, const typename Math::number *dy,
+                                                      typename Math::number *tile)
+{
+    enum { LINE = 16 / sizeof(typename Math::number) };
+    if (columns % LINE == 0)
+        fetch_columns<Math, NI, LINE>(cell, end, column, columns, dy, tile);
+    else if (LINE > 4 && columns % 4 == 0)
+        fetch_columns<Math, NI, 4>(cell, end, column, columns, dy, tile);
+    else
+        fetch_columns<Math, NI, 1>(cell, end, column, columns, dy, tile);
 }
 
 /* PARTIAL [spans][taps * ci][co]. A number goes where its place says. */
@@ -59,39 +76,42 @@ static __device__ __forceinline__ void put_taps(const hs_cuda_gather &g, int fir
 }
 
 template <typename Math, int NI>
-static __global__ void __launch_bounds__(TILE_THREADS)
-    conv_taps(hs_cuda_gather g, int rows, int span, int columns, const hs_cuda_place *place, const float *from, const float *dy,
-              float *partial)
+static __global__ void __launch_bounds__(TILE_THREADS, NI == 6 ? 3 : 4)
+    conv_taps(hs_cuda_gather g, int rows, int span, int columns, const hs_cuda_place *place, const typename Math::number *from,
+              const typename Math::number *dy, float *partial)
 {
     typedef hs_tile<Math, NI> tile;
     typedef typename Math::depths lines;
-    HS_SHARED(float, room);
-    float *const b_room = room + 2 * lines::NUMBERS;
-    int *const ints = reinterpret_cast<int *>(b_room + 2 * tile::NUMBERS_B);
+    typedef typename Math::number number;
+    enum { STAGES = Math::STAGES, DEPTH = Math::DEPTH };
+    HS_SHARED(number, room);
+    number *const b_room = room + STAGES * lines::NUMBERS;
+    int *const ints = reinterpret_cast<int *>(b_room + STAGES * tile::NUMBERS_B);
     const int across = (columns + tile::N - 1) / tile::N, column = (int)(blockIdx.x % across) * tile::N;
     const int first = (int)(blockIdx.x / across) * TILE_M, start = (int)blockIdx.y * span,
               end = rows - start < span ? rows : start + span;
-    const int slices = (end - start + TILE_K - 1) / TILE_K, warp = threadIdx.x / 32, m0 = warp / 2 * WARP_M, n0 = warp % 2 * 8 * NI;
+    const int slices = (end - start + DEPTH - 1) / DEPTH, warp = threadIdx.x / 32, m0 = warp / 2 * WARP_M, n0 = warp % 2 * 8 * NI;
     float acc[FRAGMENTS_M][NI][4] = {};
-    for (int s = -2; s < slices; s++) {
+    for (int s = -STAGES; s < slices; s++) {
+        const int known = s + STAGES - 1, next = known % STAGES; /* the slice whose spots are known: it is fetched */
         if (s >= 0)
-            hs_copy_wait<0>();
-        __syncthreads(); /* slice s is here, nobody reads what s - 1 was multiplied from, the spots of s + 1 are known */
-        int *const next_ints = ints + (s + 3) % 2 * 3 * TILE_K, *const after = ints + (s + 2) % 2 * 3 * TILE_K;
-        if (threadIdx.x < TILE_K && s + 2 < slices) {
-            const hs_spots spots = {after, after + TILE_K, after + 2 * TILE_K};
-            spots.put(g, threadIdx.x, start + (s + 2) * TILE_K + (int)threadIdx.x, end);
+            hs_copy_wait<STAGES - 2>();
+        __syncthreads(); /* slice s is here, nobody reads what s - 1 was multiplied from */
+        if (threadIdx.x < DEPTH && known + 1 < slices) {
+            int *const here = ints + (known + 1) % 2 * 3 * DEPTH;
+            const hs_spots spots = {here, here + DEPTH, here + 2 * DEPTH};
+            spots.put(g, threadIdx.x, start + (known + 1) * DEPTH + (int)threadIdx.x, end);
         }
-        if (s >= -1 && s + 1 < slices) {
-            const int next = (s + 1) % 2;
-            const hs_spots spots = {next_ints, next_ints + TILE_K, next_ints + 2 * TILE_K};
-            fetch_cells<lines>(g, first, place, from, spots, room + next * lines::NUMBERS);
-            fetch_gradient<tile::N, tile::LINE_B>(start + (s + 1) * TILE_K, end, column, columns, dy,
-                                                  b_room + next * tile::NUMBERS_B);
-            hs_copy_group();
+        if (known >= 0 && known < slices) {
+            int *const here = ints + known % 2 * 3 * DEPTH;
+            const hs_spots spots = {here, here + DEPTH, here + 2 * DEPTH};
+            fetch_cells<Math>(g, first, place, from, spots, room + next * lines::NUMBERS);
+            fetch_gradient<Math, NI>(start + known * DEPTH, end, column, columns, dy, b_room + next * tile::NUMBERS_B);
         }
+        if (known >= 0)
+            hs_copy_group(); /* one a slice, so that STAGES - 2 of them are the slices behind s */
         if (s >= 0)
-            Math::template multiply<lines, NI>(room + s % 2 * lines::NUMBERS, b_room + s % 2 * tile::NUMBERS_B, m0, n0, acc);
+            Math::template multiply<lines, NI>(room + s % STAGES * lines::NUMBERS, b_room + s % STAGES * tile::NUMBERS_B, m0, n0, acc);
     }
     float *const out = partial + (size_t)blockIdx.y * g.taps * g.channels * columns;
     put_taps<NI>(g, first + m0 + (int)threadIdx.x % 32 / 4, column + n0 + (int)threadIdx.x % 4 * 2, columns, place, acc, out);
@@ -109,35 +129,39 @@ static __global__ void add_spans(size_t count, int spans, const float *partial, 
 
 template <typename Math, int NI>
 static cudaError_t start_taps(cudaStream_t s, const hs_cuda_gather &g, int rows, int span, int columns, const hs_cuda_place *place,
-                              const float *from, const float *dy, float *partial)
+                              const void *from, const void *dy, float *partial)
 {
+    typedef typename Math::number number;
     const auto conv_taps_kernel = conv_taps<Math, NI>;
     const int down = (g.places + TILE_M - 1) / TILE_M, across = (columns + 16 * NI - 1) / (16 * NI);
     const dim3 grid((unsigned)(down * across), (unsigned)((rows + span - 1) / span));
-    return HS_LAUNCH_TOGETHER(conv_taps_kernel, grid, TILE_THREADS, (hs_tile<Math, NI>::BY_DEPTH), s, g, rows, span, columns,
-                              place, from, dy, partial);
+    if (rows == 0)
+        return hs_tile_prepare(conv_taps_kernel, hs_tile<Math, NI>::BY_DEPTH);
+    return HS_LAUNCH_TOGETHER(conv_taps_kernel, grid, TILE_THREADS, (hs_tile<Math, NI>::BY_DEPTH), s, g, rows, span, columns, place,
+                              static_cast<const number *>(from), static_cast<const number *>(dy), partial);
 }
 
 template <int NI>
 static cudaError_t start_taps_math(cudaStream_t s, hs_cuda_math math, const hs_cuda_gather &g, int rows, int span, int columns,
-                                   const hs_cuda_place *place, const float *from, const float *dy, float *partial)
+                                   const hs_cuda_place *place, const void *from, const void *dy, float *partial)
 {
-    return math == HS_CUDA_BF16   ? start_taps<hs_bf16_math, NI>(s, g, rows, span, columns, place, from, dy, partial)
+    return g.half                 ? start_taps<hs_half_math, NI>(s, g, rows, span, columns, place, from, dy, partial)
+           : math == HS_CUDA_BF16 ? start_taps<hs_bf16_math, NI>(s, g, rows, span, columns, place, from, dy, partial)
            : math == HS_CUDA_TF32 ? start_taps<hs_tf32_math, NI>(s, g, rows, span, columns, place, from, dy, partial)
                                   : start_taps<hs_plain_math, NI>(s, g, rows, span, columns, place, from, dy, partial);
 }
 
 cudaError_t hs_cuda_conv_taps(cudaStream_t s, hs_cuda_math math, hs_cuda_gather g, int n, int span, int columns,
-                              const hs_cuda_place *place, const float *from, const float *dy, float *partial, float *dtaps)
+                              const hs_cuda_place *place, const void *from, const void *dy, float *partial, float *dtaps)
 {
     const int rows = n * g.side_h * g.side_w, spans = (rows + span - 1) / span;
     const size_t count = (size_t)g.taps * g.channels * columns;
-    if (count == 0 || rows == 0)
+    if (count == 0)
         return cudaSuccess;
     const cudaError_t error = hs_cuda_tile_width(columns) == 96
                                   ? start_taps_math<6>(s, math, g, rows, span, columns, place, from, dy, partial)
                                   : start_taps_math<4>(s, math, g, rows, span, columns, place, from, dy, partial);
-    if (error != cudaSuccess)
+    if (error != cudaSuccess || rows == 0)
         return error;
     return HS_LAUNCH(add_spans, hs_blocks(count), HS_BLOCK, 0, s, count, spans, partial, dtaps);
 }

@@ -151,7 +151,7 @@ typedef struct hs_cuda_fft {
 } hs_cuda_fft;
 
 typedef struct hs_cuda_implicit {
-    hs_cuda_gather forward, back;
+    hs_cuda_gather forward, taps, back;
     hs_cuda_place *x_place, *dy_place; /* device memory */
     int span;
 } hs_cuda_implicit;

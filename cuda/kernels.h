@@ -130,11 +130,12 @@ cudaError_t hs_cuda_im2col(cudaStream_t s, hs_cuda_taps t, int n, const float *x
 cudaError_t hs_cuda_col2im(cudaStream_t s, hs_cuda_taps t, int n, const float *cols, float *dx);
 /* conv_rows.cu, conv_taps.cu: convolution as implicit products. Rows are cells of planes side_h x side_w, scaled by SCALE; a place
  * of the inner side moves a row's cell by (dy, dx) and takes a channel of a tensor [n][from_h][from_w][channels]: coordinates lie
- * in 0 .. range-1 (or wrap once, dy and dx being 0 .. range-1) and must divide by DIVIDE. WIDE: channels come in fours, from memory
- * aligned to them. PLACES is a multiple of 16, filled up with channel -1. */
+ * in 0 .. range-1 (or wrap once, dy and dx being 0 .. range-1) and must divide by DIVIDE. HALF: the tensor is bf16, and so is what it
+ * is multiplied with. PLACES is a multiple of 32, filled up with channel -1; where channels come in eights or fours, so do places, from
+ * memory aligned to 16 bytes. */
 typedef struct hs_cuda_gather {
     int side_h, side_w, scale, range_h, range_w, divide, from_h, from_w, channels, taps, places;
-    bool periodic, wide, transposed;
+    bool periodic, half, transposed;
 } hs_cuda_gather;
 typedef struct __attribute__((aligned(16))) hs_cuda_place {
     int channel, dy, dx, tap;
@@ -151,16 +152,17 @@ static inline int hs_cuda_padded(int columns)
     const int width = hs_cuda_tile_width(columns);
     return (columns + width - 1) / width * width;
 }
-/* PACKED [places][padded(columns)] of taps [taps][ci][co], or of their transpose. */
+/* PACKED [places][padded(columns)] of taps [taps][ci][co], or of their transpose; if HALF [places / 2][padded][2] in bf16. */
 cudaError_t hs_cuda_pack_taps(cudaStream_t s, hs_cuda_gather g, int columns, const hs_cuda_place *place, const float *taps,
-                              float *packed);
-/* Y [n*side_h*side_w][columns] = gathered numbers times PACKED (+ BIAS, if there is one; rectified, with a mask, if that is). */
+                              void *packed);
+/* Y [n*side_h*side_w][columns], in bf16 if HALF_Y, = gathered numbers times PACKED (+ BIAS, if there is one; rectified, with a mask, if that
+ * is). This and the next are called with n = 0 when a plan is made: a kernel asks for its shared memory then. */
 cudaError_t hs_cuda_conv_rows(cudaStream_t s, hs_cuda_math math, hs_cuda_gather g, int n, int columns, const hs_cuda_place *place,
-                              const float *from, const float *packed, const float *bias, float *y, uint8_t *mask);
-/* DTAPS [taps][channels][columns] = gathered numbers^T times DY [rows][columns], sums of SPAN rows at a time (a multiple of 16) in
+                              const void *from, const void *packed, const float *bias, bool half_y, void *y, uint8_t *mask);
+/* DTAPS [taps][channels][columns] = gathered numbers^T times DY [rows][columns], sums of SPAN rows at a time (a multiple of 32) in
  * PARTIAL [spans][taps][channels][columns]. */
 cudaError_t hs_cuda_conv_taps(cudaStream_t s, hs_cuda_math math, hs_cuda_gather g, int n, int span, int columns,
-                              const hs_cuda_place *place, const float *from, const float *dy, float *partial, float *dtaps);
+                              const hs_cuda_place *place, const void *from, const void *dy, float *partial, float *dtaps);
 
 /* filter.cu: FILTER [wide_co][taps][wide_ci], stored as bf16 if HALF and filled up with zeros, from taps [taps][ci][co], reversed if
  * FLIP, and back. */

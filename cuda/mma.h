@@ -7,6 +7,9 @@
  *   of B [8][8]  in tf32        b[0], b[1] = rows t, t + 4 at column g
  *   of A [16][16] in bf16       a[0], a[1] = rows g, g + 8 at columns 2t, 2t + 1;   a[2], a[3] at columns 2t + 8, 2t + 9
  *   of B [16][8]  in bf16       b[0], b[1] = rows 2t, 2t + 1 and 2t + 8, 2t + 9 at column g
+ * hs_load_matrices fills two of them from shared memory: of four matrices [8][8] in bf16, whose rows lanes 0-7, 8-15, 16-23 and 24-31
+ * point to, a lane gets numbers 2t, 2t + 1 of row g each, or, transposed, number g of rows 2t, 2t + 1.
+ *
  * On the host (tests/cuda_emulation) the same is computed lane by lane, and a copy is made when it is waited for and not before,
  * so that a missing wait is seen. */
 #ifndef HS_CUDA_MMA_H
@@ -47,6 +50,22 @@ static __device__ __forceinline__ void hs_mma_bf16(float *d, const uint32_t *a, 
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+/* ROW: 16 bytes of shared memory at an address that divides by 16. */
+template <bool TRANSPOSED> static __device__ __forceinline__ void hs_load_matrices(uint32_t *word, const void *row)
+{
+    const uint32_t from = (uint32_t)__cvta_generic_to_shared(row);
+    if (TRANSPOSED)
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+            : "=r"(word[0]), "=r"(word[1]), "=r"(word[2]), "=r"(word[3])
+            : "r"(from)
+            : "memory");
+    else
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+            : "=r"(word[0]), "=r"(word[1]), "=r"(word[2]), "=r"(word[3])
+            : "r"(from)
+            : "memory");
 }
 
 /* BYTES (4, 8 or 16, both sides aligned to them) go to shared memory, or zeros if not WANTED; FROM is not read then. */
@@ -132,6 +151,24 @@ static inline void hs_mma_tf32(float *d, const uint32_t *a, const uint32_t *b)
 static inline void hs_mma_bf16(float *d, const uint32_t *a, const uint32_t *b)
 {
     hs_emulated_mma<2>(d, a, b);
+}
+
+template <bool TRANSPOSED> static inline void hs_load_matrices(uint32_t *word, const void *row)
+{
+    const uint64_t own = (uint64_t)(uintptr_t)row;
+    const unsigned g = emulation::lane() / 4, t = emulation::lane() % 4;
+    if (own % 16)
+        emulation::die("a matrix in shared memory", "has a row that is not aligned to 16 bytes");
+    const emulation::fragment *f = emulation::meet({{(uint32_t)own, (uint32_t)(own >> 32), 0, 0}, {0, 0}});
+    for (unsigned i = 0; i < 4; i++) {
+        uint16_t both[2];
+        for (unsigned k = 0; k < 2; k++) {
+            const unsigned line = TRANSPOSED ? 2 * t + k : g, number = TRANSPOSED ? g : 2 * t + k;
+            const uint32_t *at = f[8 * i + line].a;
+            both[k] = reinterpret_cast<const uint16_t *>((uintptr_t)((uint64_t)at[1] << 32 | at[0]))[number];
+        }
+        word[i] = both[0] | (uint32_t)both[1] << 16;
+    }
 }
 
 template <int BYTES> static inline void hs_copy(void *shared, const void *from, bool wanted)

@@ -254,9 +254,17 @@ enum { SEALED_SHAPES = sizeof sealed_shapes / sizeof *sealed_shapes };
 static void seal_by(const char *way)
 {
     for (int i = 0; i < SEALED_SHAPES; i++)
-        for (int edges = 0; edges < 4 && sealed_shapes[i].boundary == HS_BOUNDARY_ZERO && sealed_shapes[i].co != 3; edges++) {
+        for (int edges = 0; edges < 4; edges++) {
             seals(way, &sealed_shapes[i], sealed_shapes[i].capacity, edges & 1, edges & 2);
+            seals(way, &sealed_shapes[i], edges % 2, edges & 1, edges & 2);
         }
+}
+
+static void sealed_implicit(void **state)
+{
+    (void)state;
+    seal_by("implicit");
+    seals("windows", &sealed_shapes[0], 2, true, true); /* which do not offer that: ours do it */
 }
 
 static void sealed_library(void **state)
@@ -308,6 +316,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(spectral),
         cmocka_unit_test(not_a_number),
         cmocka_unit_test(library),
+        cmocka_unit_test(sealed_implicit),
         cmocka_unit_test(sealed_library),
         cmocka_unit_test(numbered),
         cmocka_unit_test(no_library),
