@@ -5,6 +5,7 @@ hs_status hs_cuda_check(cudaError_t error, const char *what)
 {
     if (error == cudaSuccess)
         return HS_OK;
+    (void)cudaGetLastError(); /* it is told here; the next launch, which asks for the last error, may be none of its business */
     if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
         return hs_fail(HS_EUNSUPPORTED,
                        "%s: this program holds no code for this GPU (%s); configure it with --with-cuda-arch for the GPU's "

@@ -152,6 +152,7 @@ static hs_status nccl_settle(hs_comm *c)
             return check_whole(nccl_of(c));
         if (state != cudaErrorNotReady)
             return hs_cuda_check(state, "a sum between GPUs");
+        (void)cudaGetLastError(); /* not ready is kept like an error, and the next launch would report it */
         HS_TRY(nccl_look(c, began));
     }
 }

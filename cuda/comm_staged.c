@@ -86,8 +86,10 @@ static hs_status advance(staged_comm *m, int until)
         const int slot = m->order[m->summing];
         staged_slot *s = &m->slot[slot];
         const cudaError_t state = wanted ? cudaEventSynchronize(s->copied) : cudaEventQuery(s->copied);
-        if (state == cudaErrorNotReady)
+        if (state == cudaErrorNotReady) {
+            (void)cudaGetLastError(); /* kept like an error, and the next launch would report it */
             return HS_OK;
+        }
         HS_TRY(hs_cuda_check(state, "waiting for a download"));
         m->summing++;
         HS_TRY(m->side.host->ops->start(m->side.host, slot, s->pinned, s->count, s->type));

@@ -72,8 +72,10 @@ hs_status hs_cuda_collect(hs_stream *stream, int slot, void *host_to, size_t byt
     const cudaError_t state = there ? cudaEventQuery(s->mailed[slot]) : cudaEventSynchronize(s->mailed[slot]);
     if (there)
         *there = state == cudaSuccess;
-    if (there && state == cudaErrorNotReady)
+    if (there && state == cudaErrorNotReady) {
+        (void)cudaGetLastError(); /* kept like an error, and the next launch would report it */
         return HS_OK;
+    }
     HS_TRY(hs_cuda_check(state, "waiting for the GPU"));
     memcpy(host_to, s->mail + slot * HS_POST_MOST, bytes);
     return HS_OK;
