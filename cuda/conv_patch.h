@@ -1,5 +1,5 @@
-/* conv_patch.h - what the kernels of conv_pool.cu and conv_pool_taps.cu share: where a tile of pooled outputs lies, and the patch of x
- * below it in shared memory. */
+/* conv_patch.h - what the kernels of conv_pool*.cu share: where a tile of pooled outputs lies, and the patch of x below it in
+ * shared memory. */
 #ifndef HS_CUDA_CONV_PATCH_H
 #define HS_CUDA_CONV_PATCH_H
 

@@ -71,17 +71,26 @@ bool hs_cuda_pooled_supports(const hs_cuda_device *device, const hs_conv_desc *d
 
 /* ---- cost ------------------------------------------------------------------------------------------------------------------- */
 
-/* Forward computes every cell of every window, whole tiles; backward is bound by words of shared memory, of which a processor
- * reads a quarter as many as it multiplies, less what lanes wait for each other's banks. */
+/* Masked products on tensor cores, unless a window has too many cells. */
+static bool is_dense(const hs_cuda_device *device, const hs_cuda_pooled *g)
+{
+    return device->math != HS_CUDA_PLAIN && g->pool <= 3;
+}
+
+/* Forward computes every cell of every window, whole tiles, and so does the dense gradient; the sparse one is bound by words of shared
+ * memory, of which a processor reads a quarter as many as it multiplies, less what lanes wait for each other's banks. */
 double hs_cuda_pooled_seconds(const hs_cuda_device *device, const hs_conv_desc *d)
 {
     const hs_cuda_pooled g = geometry_of(device, d);
     const double tensor = device->math == HS_CUDA_BF16 ? 0.4 : 0.5;
     const double rate = device->math == HS_CUDA_PLAIN ? device->plain : tensor * device->products;
-    const double outputs = (double)hs_cuda_pooled_tiles(&g, d->capacity) * HS_POOLED_TILE, x = (double)d->capacity * d->h * d->w * d->ci;
-    const double y = (double)d->capacity * d->ph * d->pw * d->co, wide = (double)g.chunks * HS_POOLED_CHANNELS;
-    const double forward = hs_cuda_longest(device, x + 1.25 * y, 2 * outputs * g.pool * g.pool * g.depth * wide, rate);
-    const double backward = hs_cuda_longest(device, x + 1.25 * y, 2 * outputs * d->kh * d->kw * d->ci * wide, device->plain / 6);
+    const double outputs = (double)hs_cuda_pooled_tiles(&g, d->capacity) * HS_POOLED_TILE * g.chunks * HS_POOLED_CHANNELS;
+    const double moved = (double)d->capacity * (d->h * d->w * d->ci + 1.25 * d->ph * d->pw * d->co), taps = (double)d->kh * d->kw * d->ci;
+    const double cells = (double)g.pool * g.pool, part = hs_cuda_pooled_rows(&g);
+    const double forward = hs_cuda_longest(device, moved, 2 * outputs * cells * g.depth, rate);
+    const double dense = 2 * outputs * cells * part * (int)((taps + part - 1) / part);
+    const double backward = is_dense(device, &g) ? hs_cuda_longest(device, moved, dense, rate)
+                                                 : hs_cuda_longest(device, moved, 2 * outputs * taps, device->plain / 6);
     return forward + backward;
 }
 
@@ -103,8 +112,10 @@ static int forward_blocks(const hs_conv *conv)
 static int backward_blocks(const hs_conv *conv)
 {
     const hs_cuda_pooled *g = &conv->pooled;
-    const int warps = HS_POOLED_THREADS / 32, others = g->chunks * ((hs_cuda_pooled_parts(g) + warps - 1) / warps);
-    const int blocks = 4 * hs_cuda_device_of(conv->device)->processors / others;
+    const hs_cuda_device *device = hs_cuda_device_of(conv->device);
+    const int warps = HS_POOLED_THREADS / 32, rows = hs_cuda_pooled_rows(g), numbers = g->kh * g->kw * g->ci;
+    const int parts = is_dense(device, g) ? padded(numbers, rows) / rows : padded(hs_cuda_pooled_parts(g), warps) / warps;
+    const int blocks = 3 * device->processors / (g->chunks * parts);
     const int least = (int)((double)hs_cuda_pooled_tiles(g, conv->d.capacity) * HS_POOLED_TILE / LONGEST) + 1;
     return blocks > least ? blocks : least;
 }
@@ -139,7 +150,12 @@ hs_status hs_cuda_pooled_run(hs_stream *s, const hs_conv *conv, int n, const voi
 hs_status hs_cuda_pooled_back(hs_stream *s, const hs_conv *conv, int n, const void *x, const void *dy, float *dtaps, float *dbias,
                               const void *saved, void *scratch)
 {
-    return hs_cuda_check(hs_cuda_pooled_gradient(hs_cuda_raw(s), hs_cuda_of(s)->math, conv->pooled, n, backward_blocks(conv), x, dy, saved,
-                                                 scratch, dtaps, dbias),
-                         "convolution and pooling");
+    const hs_cuda_pooled *g = &conv->pooled;
+    const hs_cuda_device *device = hs_cuda_of(s);
+    const int tiles = hs_cuda_pooled_tiles(g, n), most = backward_blocks(conv), blocks = tiles < most ? tiles : most;
+    HS_TRY(hs_cuda_check(is_dense(device, g)
+                             ? hs_cuda_pooled_dense(hs_cuda_raw(s), device->math, *g, tiles, blocks, x, dy, saved, scratch)
+                             : hs_cuda_pooled_sparse(hs_cuda_raw(s), *g, tiles, blocks, x, dy, saved, scratch),
+                         "convolution and pooling"));
+    return hs_cuda_check(hs_cuda_pooled_total(hs_cuda_raw(s), *g, blocks, scratch, dtaps, dbias), "convolution and pooling");
 }

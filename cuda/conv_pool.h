@@ -1,5 +1,5 @@
-/* conv_pool.h - convolution, rectifier and max pooling as one: what conv_pool.c plans and the kernels of conv_pool.cu and
- * conv_pool_taps.cu are told. */
+/* conv_pool.h - convolution, rectifier and max pooling as one: what conv_pool.c plans and the kernels of conv_pool*.cu are
+ * told. */
 #ifndef HS_CUDA_CONV_POOL_H
 #define HS_CUDA_CONV_POOL_H
 
@@ -35,10 +35,15 @@ static inline int hs_cuda_pooled_tiles(const hs_cuda_pooled *g, int n)
 {
     return n * ((g->ph + g->tile_h - 1) / g->tile_h) * ((g->pw + g->tile_w - 1) / g->tile_w);
 }
-/* Blocks of the filter gradient beside those that share its tiles: they take groups of channels and parts of the filter. */
+/* The filter gradient is shared by blocks that take tiles, 32 channels, and a part of the filter: warps of a block up to RUN
+ * neighbouring numbers of one of its rows (sparse), or a block that many numbers (dense). */
 static inline int hs_cuda_pooled_parts(const hs_cuda_pooled *g)
 {
     return g->kh * ((g->kw * g->ci + HS_POOLED_RUN - 1) / HS_POOLED_RUN);
+}
+static inline int hs_cuda_pooled_rows(const hs_cuda_pooled *g)
+{
+    return g->kh * g->kw * g->ci <= 32 ? 32 : 80; /* 3 x 3 or 5 x 5 of three channels */
 }
 
 /* PACKED [chunks][words] of taps [kh*kw][ci][co], in the order in which lanes take them. */
@@ -46,9 +51,14 @@ cudaError_t hs_cuda_pooled_pack(cudaStream_t s, hs_cuda_math math, hs_cuda_poole
 /* Y [n][ph][pw][co] = max(0, greatest of each window of the convolution + BIAS, may be NULL), and who won, as many bytes. */
 cudaError_t hs_cuda_pooled_forward(cudaStream_t s, hs_cuda_math math, hs_cuda_pooled g, int n, int blocks, const void *x,
                                    const uint32_t *packed, const float *bias, void *y, uint8_t *winner);
-/* DTAPS and DBIAS (may be NULL) of dy [n][ph][pw][co], by way of PARTIAL [blocks][kh*kw*ci + 1][co]. */
-cudaError_t hs_cuda_pooled_gradient(cudaStream_t s, hs_cuda_math math, hs_cuda_pooled g, int n, int blocks, const void *x,
-                                    const void *dy, const uint8_t *winner, float *partial, float *dtaps, float *dbias);
+/* PARTIAL [blocks][kh*kw*ci + 1][co]: sums of products of x and dy [n][ph][pw][co] over the tiles of a block, the last row of dy alone.
+ * One product for each dy, or one for each cell of its window on tensor cores. */
+cudaError_t hs_cuda_pooled_sparse(cudaStream_t s, hs_cuda_pooled g, int tiles, int blocks, const void *x, const void *dy,
+                                  const uint8_t *winner, float *partial);
+cudaError_t hs_cuda_pooled_dense(cudaStream_t s, hs_cuda_math math, hs_cuda_pooled g, int tiles, int blocks, const void *x,
+                                 const void *dy, const uint8_t *winner, float *partial);
+/* DTAPS and DBIAS (may be NULL) from them. */
+cudaError_t hs_cuda_pooled_total(cudaStream_t s, hs_cuda_pooled g, int blocks, const float *partial, float *dtaps, float *dbias);
 
 #ifdef __cplusplus
 }

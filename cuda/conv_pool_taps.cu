@@ -96,17 +96,18 @@ static __global__ void pooled_total(int count, int taps, int spans, const float 
         dbias[i - taps] = (float)sum;
 }
 
-cudaError_t hs_cuda_pooled_gradient(cudaStream_t s, hs_cuda_math math, hs_cuda_pooled g, int n, int blocks, const void *x,
-                                    const void *dy, const uint8_t *winner, float *partial, float *dtaps, float *dbias)
+cudaError_t hs_cuda_pooled_sparse(cudaStream_t s, hs_cuda_pooled g, int tiles, int blocks, const void *x, const void *dy,
+                                  const uint8_t *winner, float *partial)
 {
-    const int tiles = hs_cuda_pooled_tiles(&g, n), spans = tiles < blocks ? tiles : blocks, taps = g.kh * g.kw * g.ci * g.co;
-    const int warps = HS_POOLED_THREADS / 32, count = taps + g.co;
-    const dim3 grid((unsigned)spans, (unsigned)g.chunks, (unsigned)((hs_cuda_pooled_parts(&g) + warps - 1) / warps));
+    const int warps = HS_POOLED_THREADS / 32;
+    const dim3 grid((unsigned)blocks, (unsigned)g.chunks, (unsigned)((hs_cuda_pooled_parts(&g) + warps - 1) / warps));
     const size_t shared = ((size_t)g.rows * g.line + (size_t)g.pool * g.pool) * sizeof(float);
-    (void)math;
-    const cudaError_t error =
-        HS_LAUNCH_TOGETHER(pooled_sparse, grid, HS_POOLED_THREADS, shared, s, g, tiles, x, dy, winner, partial);
-    return error != cudaSuccess ? error
-                                : HS_LAUNCH_TOGETHER(pooled_total, (unsigned)((count + 31) / 32), 32 * POOLED_LINES,
-                                                     32 * POOLED_LINES * sizeof(double), s, count, taps, spans, partial, dtaps, dbias);
+    return HS_LAUNCH_TOGETHER(pooled_sparse, grid, HS_POOLED_THREADS, shared, s, g, tiles, x, dy, winner, partial);
+}
+
+cudaError_t hs_cuda_pooled_total(cudaStream_t s, hs_cuda_pooled g, int blocks, const float *partial, float *dtaps, float *dbias)
+{
+    const int taps = g.kh * g.kw * g.ci * g.co, count = taps + g.co;
+    return HS_LAUNCH_TOGETHER(pooled_total, (unsigned)((count + 31) / 32), 32 * POOLED_LINES, 32 * POOLED_LINES * sizeof(double), s,
+                              count, taps, blocks, partial, dtaps, dbias);
 }

@@ -2,7 +2,7 @@
 cuda_headers = cuda/spool.h cuda/half.h cuda/eight.h cuda/comm_cuda.h cuda/hs_cuda.h cuda/kernels.h cuda/launch.h cuda/line.h cuda/plane.h cuda/columns.h cuda/sums.h cuda/mma.h cuda/conv_patch.h cuda/conv_pool.h cuda/conv_tile.h cuda/cudnn_api.h
 cuda_host = cuda/backend.c cuda/check.c cuda/comm.c cuda/comm_nccl.c cuda/comm_staged.c cuda/conv.c cuda/conv_cudnn.c cuda/conv_fft.c cuda/conv_implicit.c cuda/conv_pool.c cuda/conv_space.c cuda/conv_windows.c cuda/cudnn.c cuda/cudnn_check.c cuda/cudnn_graph.c cuda/data.c cuda/device.c cuda/element.c cuda/gemm.c cuda/memory.c \
 	cuda/optim.c cuda/plane.c cuda/pool.c cuda/record.c cuda/spool.c cuda/spool_general.c cuda/transform.c
-cuda_kernels = cuda/kernels.cu cuda/conv_kernels.cu cuda/conv_pool.cu cuda/conv_pool_taps.cu cuda/conv_rows.cu cuda/conv_taps.cu cuda/rectify.cu cuda/bias.cu cuda/dropout.cu cuda/element.cu cuda/filter.cu cuda/response.cu cuda/gather.cu cuda/im2col.cu cuda/loss.cu cuda/modulus.cu cuda/norm.cu \
+cuda_kernels = cuda/kernels.cu cuda/conv_kernels.cu cuda/conv_pool.cu cuda/conv_pool_dense.cu cuda/conv_pool_taps.cu cuda/conv_rows.cu cuda/conv_taps.cu cuda/rectify.cu cuda/bias.cu cuda/dropout.cu cuda/element.cu cuda/filter.cu cuda/response.cu cuda/gather.cu cuda/im2col.cu cuda/loss.cu cuda/modulus.cu cuda/norm.cu \
 	cuda/optim.cu cuda/pack.cu cuda/penalty.cu cuda/plane.cu cuda/pool.cu cuda/probe.cu cuda/spool.cu cuda/sums.cu cuda/wire.cu
 EXTRA_DIST += $(cuda_headers) $(cuda_host) $(cuda_kernels) cuda/registers.txt
 

@@ -136,11 +136,15 @@ static void shapes(op_suite *suite)
                                        .kh = sides[i % 7][0], .kw = sides[i % 7][1], .pool = pools[i % 8][0], .pool_stride = pools[i % 8][1],
                                        .bias = i % 3, .flip = i % 4 == 3, .boundary = i % 5 < 2 ? HS_BOUNDARY_PERIODIC : HS_BOUNDARY_ZERO}});
     /* several tiles either way, the last of them ragged; more samples than blocks take at once; smaller than any tile; no sample */
-    add_pooled(suite, (pooled){.n = 2, .d = {.capacity = 3, .h = 33, .w = 37, .ci = 3, .co = 40, .kh = 3, .kw = 3, .pool = 3, .pool_stride = 2, .bias = true}});
-    add_pooled(suite, (pooled){.n = 9, .d = {.capacity = 9, .h = 4, .w = 4, .ci = 2, .co = 3, .kh = 3, .kw = 3, .pool = 2, .pool_stride = 2, .bias = true}});
-    add_pooled(suite, (pooled){.n = 1, .d = {.capacity = 1, .h = 3, .w = 70, .ci = 1, .co = 8, .kh = 3, .kw = 5, .pool = 3, .pool_stride = 1, .bias = true}});
+    add_pooled(suite, (pooled){.n = 2, .d = {.capacity = 3, .h = 33, .w = 37, .ci = 3, .co = 40, .kh = 3, .kw = 3, .pool = 3, .pool_stride = 2,
+                                   .bias = true}});
+    add_pooled(suite, (pooled){.n = 9, .d = {.capacity = 9, .h = 4, .w = 4, .ci = 2, .co = 3, .kh = 3, .kw = 3, .pool = 2, .pool_stride = 2,
+                                   .bias = true}});
+    add_pooled(suite, (pooled){.n = 1, .d = {.capacity = 1, .h = 3, .w = 70, .ci = 1, .co = 8, .kh = 3, .kw = 5, .pool = 3, .pool_stride = 1,
+                                   .bias = true}});
     add_pooled(suite, (pooled){.n = 2, .d = {.capacity = 2, .h = 1, .w = 1, .ci = 1, .co = 1, .kh = 1, .kw = 1, .pool = 2, .pool_stride = 1}});
-    add_pooled(suite, (pooled){.n = 0, .d = {.capacity = 2, .h = 6, .w = 6, .ci = 3, .co = 3, .kh = 3, .kw = 3, .pool = 3, .pool_stride = 2, .bias = true}});
+    add_pooled(suite, (pooled){.n = 0, .d = {.capacity = 2, .h = 6, .w = 6, .ci = 3, .co = 3, .kh = 3, .kw = 3, .pool = 3, .pool_stride = 2,
+                                   .bias = true}});
     add_pooled(suite, (pooled){.n = 1, .d = {.capacity = 1, .h = 2, .w = 3, .ci = 2, .co = 4, .kh = 5, .kw = 5, .pool = 2, .pool_stride = 2,
                                    .boundary = HS_BOUNDARY_PERIODIC}});
 }
@@ -149,8 +153,8 @@ static void numbers(op_suite *suite)
 {
     op_topic(suite, "conv with rectifier and max pool: numbers of full length, and none");
     for (int i = 0; i < 8; i++)
-        add_pooled(suite, (pooled){.n = 2, .kind = (kind)(1 + i % 3), .d = {.capacity = 2, .h = 10, .w = 9 + i, .ci = 3 - i % 2, .co = 12 + 4 * (i / 3),
-                                       .kh = 3 + 2 * (i % 2), .kw = 3, .pool = 3 - i / 6, .pool_stride = 2, .bias = true,
+        add_pooled(suite, (pooled){.n = 2, .kind = (kind)(1 + i % 3), .d = {.capacity = 2, .h = 10, .w = 9 + i, .ci = 3 - i % 2,
+                                       .co = 12 + 4 * (i / 3), .kh = 3 + 2 * (i % 2), .kw = 3, .pool = 3 - i / 6, .pool_stride = 2, .bias = true,
                                        .boundary = i % 4 == 1 ? HS_BOUNDARY_PERIODIC : HS_BOUNDARY_ZERO}});
 }
 

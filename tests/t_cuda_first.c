@@ -43,8 +43,8 @@ static void check_resume(const char *scratch)
         st = train(scratch, apart ? "first-apart" : "first-joined", "device=cuda", "max-steps=3", apart, parts, NULL);
         if (st == HS_OK)
             st = train(scratch, apart ? "first-apart" : "first-joined", "device=cuda", "max-steps=6", !apart, parts, NULL);
-        tap_ok(st == HS_OK && fixture_same_params(tap_comm, whole, parts, words, 1e-5), "begun %s: %s", apart ? "apart, ended joined" : "joined, ended apart",
-               st == HS_OK ? "parameters within 1e-5" : hs_fail_text());
+        tap_ok(st == HS_OK && fixture_same_params(tap_comm, whole, parts, words, 1e-5), "begun %s: %s",
+               apart ? "apart, ended joined" : "joined, ended apart", st == HS_OK ? "parameters within 1e-5" : hs_fail_text());
     }
 }
 

@@ -124,15 +124,15 @@ static outcome pass_of(const wish *w)
     return o;
 }
 
-/* In fp32 and tf32 both ways round the same numbers in the same manner and add up in another order. In bf16 one gradient comes from masked
- * numbers that were rounded to 8 bits, and where maps are stored in 8 bits more of them are equal and the first takes the gradient. */
+/* Both ways round the same numbers in the same manner and add up in another order, so that a winner or a sign seldom differs. In bf16 the
+ * map apart may be stored in 8 bits: more of its numbers are equal then, and the first takes the gradient. */
 static void test_numbers(void **state)
 {
     static const char *const texts[] = {"C8k3 R M3s2 C6k3 R F4", "C20k5{bias=no} R M2s2 F4", "C5k3{param=spatial, flip=yes} R M3s3 T F4"};
     static const struct {
         const char *precision;
         double loss, gradient;
-    } levels[] = {{"fp32", 1e-6, 1e-5}, {"tf32", 2e-5, 2e-3}, {"bf16", 1e-2, 0.15}};
+    } levels[] = {{"fp32", 1e-6, 1e-5}, {"tf32", 1e-5, 1e-3}, {"bf16", 1e-2, 0.15}};
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts * 6; i++) {
         wish w = {.text = texts[i / 6], .precision = levels[i % 3].precision, .boundary = i % 6 / 3 ? HS_BOUNDARY_PERIODIC : HS_BOUNDARY_ZERO};

@@ -5,9 +5,9 @@
  * alone reads. Its node leaves net->layer, so that the planner, the memory plan and the steps never see it; the layer that took it says so in its
  * notation, "C96k3 R", in the decisions sent to other ranks, and by that in the key of its measured costs. Names and indices of all others stay.
  *
- * M goes into the convolution with a rectifier that it alone reads: "C96k3 R M3s2". A backend may have fewer ways to do all three in one than to convolve
- * alone (no FFT, no library), so it joins only where the whole is estimated to be cheaper than the convolution and its rectifier alone are in their best
- * way between maps in space: whatever the pool costs by itself, that is then the shortest. Other ranks follow what rank 0 decided. */
+ * M goes into the convolution with a rectifier that it alone reads: "C96k3 R M3s2". A backend may have fewer ways to do all three in one than to
+ * convolve alone (no FFT, no library), so it joins only where the whole is estimated to be cheaper than the convolution and its rectifier alone are
+ * in their best way between maps in space: whatever the pool costs by itself, that is then the shortest. Other ranks follow what rank 0 decided. */
 #include <stdio.h>
 #include <string.h>
 
