@@ -67,6 +67,12 @@ t_cuda_planted_LDADD = $(cuda_emulated_ldadd)
 t_cuda_train_SOURCES = tests/t_cuda_train.c tests/train_fixture.h src/backends.c
 t_cuda_train_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_train_LDADD = $(cuda_emulated_ldadd)
+# against an installed libcudnn, which plans without a device; says so where there is none
+check_PROGRAMS += t_cuda_cudnn
+TESTS += t_cuda_cudnn
+t_cuda_cudnn_SOURCES = tests/t_cuda_cudnn.c cuda/cudnn_graph.c cuda/cudnn_api.h
+t_cuda_cudnn_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/cuda
+t_cuda_cudnn_LDADD = $(test_ldadd) -ldl
 # of the kernels that nvcc compiled; says so where there are none
 TESTS += tests/t_cuda_registers.sh
 EXTRA_DIST += tests/t_cuda_registers.sh
