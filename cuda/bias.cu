@@ -27,8 +27,11 @@ static __global__ void bias_slices(size_t rows, int cols, int width, size_t slic
 
 static __global__ void bias_total(int slices, int cols, float factor, const double *partial, float *dbias)
 {
-    HS_EACH (col, (size_t)cols)
-        dbias[col] = (float)(factor * hs_column_total(partial, slices, cols, (int)col, 0));
+    HS_SHARED(double, room);
+    int col;
+    double sum;
+    if (hs_column_total(partial, slices, cols, 0, room, &col, &sum))
+        dbias[col] = (float)(factor * sum);
 }
 
 cudaError_t hs_cuda_bias_add(cudaStream_t s, size_t rows, int cols, int width, float factor, const float *bias, float *y)
@@ -48,5 +51,6 @@ cudaError_t hs_cuda_bias_grad(cudaStream_t s, double *partial, size_t rows, int 
         if (error != cudaSuccess)
             return error;
     }
-    return HS_LAUNCH(bias_total, hs_blocks(cols), HS_BLOCK, 0, s, hs_slices(rows, cols), cols, factor, partial, dbias);
+    return HS_LAUNCH_TOGETHER(bias_total, hs_total_grid(cols, 1), HS_COL_BLOCK, HS_COL_SHARED, s, hs_slices(rows, cols), cols, factor,
+                              partial, dbias);
 }

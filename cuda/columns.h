@@ -50,13 +50,22 @@ static __device__ void hs_column_slice(Term term, size_t rows, int cols, size_t 
     partial[(2 * (size_t)blockIdx.y + 1) * cols + col] = sum_b;
 }
 
-/* Sum J of column COL over the slices. */
-static __device__ inline double hs_column_total(const double *partial, int slices, int cols, int col, int j)
+/* Sum J of this thread's column over the slices, which the lines of the block take in turn: one thread alone would wait a thousand times for
+ * memory. All threads of a block of HS_COL_BLOCK come; true in those that hold a SUM, of column *COL. ROOM may be used again. */
+static __device__ inline bool hs_column_total(const double *partial, int slices, int cols, int j, double *room, int *col, double *sum)
 {
-    double sum = 0;
-    for (int k = 0; k < slices; k++)
-        sum += partial[(2 * (size_t)k + j) * cols + col];
-    return sum;
+    const int line = (int)threadIdx.x / HS_COL_WIDTH;
+    double mine = 0;
+    *col = (int)(blockIdx.x * HS_COL_WIDTH + threadIdx.x % HS_COL_WIDTH);
+    for (int k = *col < cols ? line : slices; k < slices; k += HS_COL_LINES)
+        mine += partial[(2 * (size_t)k + j) * cols + *col];
+    room[threadIdx.x] = mine;
+    __syncthreads();
+    for (int l = 1; line == 0 && l < HS_COL_LINES; l++)
+        mine += room[threadIdx.x + l * HS_COL_WIDTH];
+    __syncthreads();
+    *sum = mine;
+    return line == 0 && *col < cols;
 }
 
 /* Launch of a kernel whose body is hs_column_slice, over all columns and slices. */
@@ -65,6 +74,11 @@ static inline int hs_slices(size_t rows, int cols)
 {
     const size_t slice = hs_slice_rows(rows, cols);
     return (int)((rows + slice - 1) / slice);
+}
+/* Of one whose body is hs_column_total: the columns. */
+static inline dim3 hs_total_grid(int cols, unsigned sums)
+{
+    return dim3((unsigned)((cols + HS_COL_WIDTH - 1) / HS_COL_WIDTH), sums);
 }
 static inline dim3 hs_column_grid(size_t rows, int cols)
 {

@@ -222,7 +222,9 @@ static hs_status fill_stream(hs_cuda_stream *s)
     HS_TRY(hs_cuda_check_blas(cublasCreate(&s->blas), "starting cuBLAS"));
     HS_TRY(
         hs_cuda_check_blas(cublasSetStream(s->blas, s->stream), "starting cuBLAS")); /* resets the workspace, so it comes first */
-    return hs_cuda_check_blas(cublasSetWorkspace(s->blas, s->blas_workspace, BLAS_WORKSPACE), "starting cuBLAS");
+    HS_TRY(hs_cuda_check_blas(cublasSetWorkspace(s->blas, s->blas_workspace, BLAS_WORKSPACE), "starting cuBLAS"));
+    /* Products that are cut along K add up their parts in fp32 even where the result is stored as bf16. */
+    return hs_cuda_check_blas(cublasSetMathMode(s->blas, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION), "starting cuBLAS");
 }
 
 static hs_status stream_create(hs_device *device, hs_stream **stream)

@@ -43,7 +43,7 @@ static __device__ void make_pixel(const hs_cuda_batch &b, const hs_seat &seat, i
             out[k] = inside ? (float)cell[k] : 0;
     }
     for (int k = 0; k < c && b.scales; k++) {
-        const size_t g = ((size_t)pixel * c + k) % b.scales;
+        const uint32_t g = ((uint32_t)pixel * c + k) % (uint32_t)b.scales; /* a sample has fewer than 2^31 numbers; 64 bits take twice as long */
         out[k] = (out[k] - mean[g]) * inverse[g];
     }
 }

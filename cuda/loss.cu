@@ -59,12 +59,16 @@ static __global__ void softmax(int n, int classes, const float *logits, const in
     }
 }
 
+/* A block for each of the three: a single thread would wait for memory as often as there are samples. */
 static __global__ void totals_of(int blocks, const double *partial, double *totals)
 {
+    HS_SHARED(double, room);
     double sum = 0;
-    for (int k = 0; k < blocks; k++)
-        sum += partial[3 * k + threadIdx.x];
-    totals[threadIdx.x] = sum;
+    for (int k = (int)threadIdx.x; k < blocks; k += HS_SUM_BLOCK)
+        sum += partial[3 * k + blockIdx.x];
+    sum = hs_block_sum(sum, room);
+    if (threadIdx.x == 0)
+        totals[blockIdx.x] = sum;
 }
 
 cudaError_t hs_cuda_softmax(cudaStream_t s, double *partial, int n, int classes, const float *logits, const int32_t *labels,
@@ -77,5 +81,5 @@ cudaError_t hs_cuda_softmax(cudaStream_t s, double *partial, int n, int classes,
         if (error != cudaSuccess)
             return error;
     }
-    return HS_LAUNCH(totals_of, 1, 3, 0, s, blocks, partial, totals);
+    return HS_LAUNCH_TOGETHER(totals_of, 3, HS_SUM_BLOCK, HS_SUM_BLOCK * sizeof(double), s, blocks, partial, totals);
 }

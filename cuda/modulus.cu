@@ -68,8 +68,11 @@ static __global__ void modulus_slices(bool soft, size_t rows, const uint8_t *sel
 
 static __global__ void modulus_total(int slices, int c, const double *partial, float *db)
 {
-    HS_EACH (j, (size_t)c)
-        db[j] = (float)hs_column_total(partial, slices, c, (int)j, 0);
+    HS_SHARED(double, room);
+    int col;
+    double sum;
+    if (hs_column_total(partial, slices, c, 0, room, &col, &sum))
+        db[col] = (float)sum;
 }
 
 cudaError_t hs_cuda_modulus_fwd(cudaStream_t s, bool soft, int bins, const uint8_t *self, int n, int c, const float *x,
@@ -89,5 +92,5 @@ cudaError_t hs_cuda_modulus_bwd(cudaStream_t s, double *partial, bool soft, int 
         if (error != cudaSuccess)
             return error;
     }
-    return HS_LAUNCH(modulus_total, hs_blocks(c), HS_BLOCK, 0, s, hs_slices(rows, c), c, partial, db);
+    return HS_LAUNCH_TOGETHER(modulus_total, hs_total_grid(c, 1), HS_COL_BLOCK, HS_COL_SHARED, s, hs_slices(rows, c), c, partial, db);
 }

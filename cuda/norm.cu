@@ -39,8 +39,11 @@ static __global__ void moments_bwd_slices(size_t rows, int c, size_t slice, cons
 
 static __global__ void moments_total(int slices, int c, const double *partial, double *sums)
 {
-    HS_EACH (i, (size_t)2 * c)
-        sums[i] = hs_column_total(partial, slices, c, (int)(i % c), (int)(i / c));
+    HS_SHARED(double, room);
+    int col;
+    double sum;
+    if (hs_column_total(partial, slices, c, (int)blockIdx.y, room, &col, &sum))
+        sums[(size_t)blockIdx.y * c + col] = sum;
 }
 
 static __global__ void apply(size_t count, int c, const float *x, const double *mean, const double *rstd, const float *gamma,
@@ -115,7 +118,7 @@ static cudaError_t finish_moments(cudaStream_t s, cudaError_t slices, size_t row
 {
     if (slices != cudaSuccess)
         return slices;
-    return HS_LAUNCH(moments_total, hs_blocks(2 * (size_t)c), HS_BLOCK, 0, s, hs_slices(rows, c), c, partial, sums);
+    return HS_LAUNCH_TOGETHER(moments_total, hs_total_grid(c, 2), HS_COL_BLOCK, HS_COL_SHARED, s, hs_slices(rows, c), c, partial, sums);
 }
 
 cudaError_t hs_cuda_moments(cudaStream_t s, double *partial, size_t rows, int c, const float *x, double *sums)

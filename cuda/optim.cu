@@ -1,89 +1,123 @@
 /* optim.cu - updates of the parameter slab: of a range with numbers by value, or of pieces of the whole slab with numbers that lie in
- * device memory, so that nothing waits for the host and a captured step can be repeated. Sums of a few terms of very different size are formed in double: memory is
- * what limits these kernels. */
+ * device memory, so that nothing waits for the host and a captured step can be repeated. Memory is what limits these kernels. */
 #include "sums.h"
 
 #include "kernels.h"
 
-/* The decay is not seen by the moments (Loshchilov and Hutter 2019, algorithm 2). */
-static __device__ float moved(const hs_update &u, double p, double step)
+/* Coefficients of one update in fp32, worked out once a thread. In double the two divisions and the root of a number would be some hundred instructions
+ * at half the rate or, on most parts, a 64th of it: as long as the memory takes, or many times that. What is stored is rounded to fp32 anyway. */
+struct coefficients {
+    float lr, decay, scale, momentum, beta1, rest1, beta2, rest2, fix1, fix2, epsilon; /* fix: 1 / correction */
+    bool nesterov;
+};
+
+static __device__ coefficients coefficients_of(const hs_update &u)
 {
-    return (float)(p - u.lr * (step + u.decay * p));
+    return {(float)u.lr,          (float)u.decay,       (float)u.grad_scale,        (float)u.momentum,          (float)u.beta1,   (float)(1 - u.beta1),
+            (float)u.beta2,       (float)(1 - u.beta2), (float)(1 / u.correction1), (float)(1 / u.correction2), (float)u.epsilon, u.nesterov};
 }
 
-/* One number with gradient STEP; M may be NULL. */
-static __device__ void sgd_one(const hs_update &u, double step, float *p, float *m)
+/* The decay is not seen by the moments (Loshchilov and Hutter 2019, algorithm 2). */
+static __device__ float moved(const coefficients &u, float p, float step)
 {
+    return p - u.lr * (step + u.decay * p);
+}
+
+/* One number with gradient G; M may be NULL. */
+static __device__ void sgd_one(const coefficients &u, float g, float *p, float *m)
+{
+    float step = u.scale * g;
     if (m) {
-        const double velocity = u.momentum * (double)*m + step;
-        *m = (float)velocity;
+        const float velocity = u.momentum * *m + step;
+        *m = velocity;
         step = u.nesterov ? step + u.momentum * velocity : velocity;
     }
     *p = moved(u, *p, step);
 }
 
-static __global__ void sgd(hs_update u, size_t count, float *p, const float *g, float *m)
+static __global__ void sgd(hs_update update, size_t count, float *p, const float *g, float *m)
 {
+    const coefficients u = coefficients_of(update);
     HS_EACH (i, count)
-        sgd_one(u, u.grad_scale * (double)g[i], p + i, m ? m + i : m);
+        sgd_one(u, g[i], p + i, m ? m + i : m);
 }
 
-/* One number with gradient G, whose second moment grows by SQUARE. */
-static __device__ void adam_one(const hs_update &u, double g, double square, float *p, float *m, float *v)
+/* What the second moment grows by. The factor first: a square alone leaves fp32's range before the moment does. */
+static __device__ float growth(const coefficients &u, float g)
 {
-    const double first = u.beta1 * (double)*m + (1 - u.beta1) * g;
-    const double second = u.beta2 * (double)*v + (1 - u.beta2) * square;
-    *m = (float)first;
-    *v = (float)second;
-    *p = moved(u, *p, first / u.correction1 / (sqrt(second / u.correction2) + u.epsilon));
+    return u.rest2 * g * g;
 }
 
-static __global__ void adam(hs_update u, size_t count, float *p, const float *g, float *m, float *v)
+/* One number with gradient G, scaled, whose second moment grows by MORE. */
+static __device__ void adam_one(const coefficients &u, float g, float more, float *p, float *m, float *v)
 {
+    const float first = u.beta1 * *m + u.rest1 * g, second = u.beta2 * *v + more;
+    *m = first;
+    *v = second;
+    *p = moved(u, *p, first * u.fix1 / (sqrtf(second * u.fix2) + u.epsilon));
+}
+
+static __global__ void adam(hs_update update, size_t count, float *p, const float *g, float *m, float *v)
+{
+    const coefficients u = coefficients_of(update);
     HS_EACH (i, count) {
-        const double scaled = u.grad_scale * (double)g[i];
-        adam_one(u, scaled, scaled * scaled, p + i, m + i, v + i);
+        const float scaled = u.scale * g[i];
+        adam_one(u, scaled, growth(u, scaled), p + i, m + i, v + i);
     }
 }
 
 /* Half of |g|^2 of the bin, so that white gradients give the same second moment with one number or two. */
-static __device__ void modulus_one(const hs_update &u, size_t i, const int32_t *partner, size_t q, float *p, const float *g,
+static __device__ void modulus_one(const coefficients &u, size_t i, const int32_t *partner, size_t q, float *p, const float *g,
                                    float *m, float *v)
 {
     const size_t t = i / q, other_row = (size_t)partner[t];
-    const double own = u.grad_scale * (double)g[i], other = u.grad_scale * (double)g[other_row * q + i % q];
-    adam_one(u, own, other_row == t ? own * own : 0.5 * (own * own + other * other), p + i, m + i, v + i);
+    const float own = u.scale * g[i], other = u.scale * g[other_row * q + i % q];
+    adam_one(u, own, other_row == t ? growth(u, own) : 0.5f * growth(u, own) + 0.5f * growth(u, other), p + i, m + i, v + i);
 }
 
-static __global__ void adam_modulus(hs_update u, size_t count, const int32_t *partner, size_t q, float *p, const float *g,
+static __global__ void adam_modulus(hs_update update, size_t count, const int32_t *partner, size_t q, float *p, const float *g,
                                     float *m, float *v)
 {
+    const coefficients u = coefficients_of(update);
     HS_EACH (i, count)
         modulus_one(u, i, partner, q, p, g, m, v);
 }
 
 /* ---- with numbers in device memory -------------------------------------------------------------------------------------- */
 
-static __device__ hs_update now_of(hs_update u, const hs_update_now *now, double rate)
+static __device__ coefficients now_of(hs_update u, const hs_update_now *now, double rate)
 {
     u.lr = now->lr * rate;
     u.grad_scale = now->grad_scale;
     u.correction1 = now->correction1;
     u.correction2 = now->correction2;
-    return u;
+    return coefficients_of(u);
 }
 
-/* Rounded to float before it is squared: the same gradient whether a penalty joins it here or by penalty.cu. */
+/* Rounded to float before it is squared: the same gradient whether a penalty joins it here or by penalty.cu. A thread asks for AT_ONCE numbers before
+ * it waits for the first: with one at a time 1024 blocks would keep a third of the memory busy. */
+enum { AT_ONCE = 4 };
 static __global__ void penalised_squares(int pieces, const hs_piece *piece, const float *p, float *g, double *partial)
 {
     HS_SHARED(double, room);
     double sum = 0;
-    for (int k = (int)blockIdx.x; k < pieces; k += (int)gridDim.x)
-        for (size_t i = piece[k].offset + threadIdx.x, end = piece[k].offset + piece[k].count; i < end; i += blockDim.x) {
-            if (piece[k].l2 > 0)
-                g[i] = (float)((double)g[i] + piece[k].l2 * (double)p[i]);
-            sum += (double)g[i] * (double)g[i];
+    for (int k = (int)blockIdx.x; k < pieces; k += (int)gridDim.x) {
+        const hs_piece own = piece[k];
+        for (size_t i = own.offset + threadIdx.x, end = own.offset + own.count; i < end; i += AT_ONCE * blockDim.x) {
+            float value[AT_ONCE], add[AT_ONCE];
+            for (int j = 0; j < AT_ONCE; j++) {
+                const size_t at = i + j * blockDim.x;
+                value[j] = at < end ? g[at] : 0;
+                add[j] = at < end && own.l2 > 0 ? p[at] : 0;
+            }
+            for (int j = 0; j < AT_ONCE; j++) {
+                const size_t at = i + j * blockDim.x;
+                if (own.l2 > 0 && at < end)
+                    g[at] = value[j] = (float)((double)value[j] + own.l2 * (double)add[j]);
+                sum += (double)value[j] * (double)value[j];
+            }
         }
+    }
     sum = hs_block_sum(sum, room);
     if (threadIdx.x == 0)
         partial[blockIdx.x] = sum;
@@ -103,14 +137,16 @@ static __global__ void update_pieces(hs_update u, int pieces, const hs_update_no
 {
     if (now->go == 0)
         return;
+    coefficients own = now_of(u, now, 1);
     for (int k = (int)blockIdx.x; k < pieces; k += (int)gridDim.x) {
-        const hs_update own = now_of(u, now, piece[k].rate);
-        for (size_t i = piece[k].offset + threadIdx.x, end = piece[k].offset + piece[k].count; i < end; i += blockDim.x) {
-            const double scaled = own.grad_scale * (double)g[i];
+        const hs_piece here = piece[k];
+        own.lr = (float)(now->lr * here.rate);
+        for (size_t i = here.offset + threadIdx.x, end = here.offset + here.count; i < end; i += blockDim.x) {
+            const float scaled = own.scale * g[i];
             if (v)
-                adam_one(own, scaled, scaled * scaled, p + i, m + i, v + i);
+                adam_one(own, scaled, growth(own, scaled), p + i, m + i, v + i);
             else
-                sgd_one(own, scaled, p + i, m ? m + i : m);
+                sgd_one(own, g[i], p + i, m ? m + i : m);
         }
     }
 }
@@ -120,7 +156,7 @@ static __global__ void update_modulus(hs_update u, double rate, size_t count, co
 {
     if (now->go == 0)
         return;
-    const hs_update own = now_of(u, now, rate);
+    const coefficients own = now_of(u, now, rate);
     HS_EACH (i, count)
         modulus_one(own, i, partner, q, p, g, m, v);
 }
