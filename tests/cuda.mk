@@ -2,7 +2,7 @@
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
 	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/streams.cpp tests/cuda_emulation/strand.h tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
 	tests/cuda_emulation/kernels.cpp
-cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_conv t_cuda_pooled t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_train
+cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_train
 if HS_CXX
 check_LTLIBRARIES += libcudaemulated.la
 libcudaemulated_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
@@ -42,6 +42,10 @@ t_cuda_conv_LDFLAGS = $(AM_LDFLAGS) -export-dynamic # the fake libcudnn works in
 t_cuda_pooled_SOURCES = tests/t_cuda_pooled.c tests/net_fixture.h src/backends.c
 t_cuda_pooled_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_pooled_LDADD = $(cuda_emulated_ldadd)
+t_cuda_pooled_planted_SOURCES = tests/t_cuda_pooled_planted.c tests/cuda_emulation/planted_pool.h tests/cuda_emulation/planted_pool.cpp src/backends.c
+t_cuda_pooled_planted_CPPFLAGS = $(cuda_emulated_flags)
+t_cuda_pooled_planted_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
+t_cuda_pooled_planted_LDADD = $(cuda_emulated_ldadd)
 t_cuda_first_SOURCES = tests/t_cuda_first.c tests/train_fixture.h src/backends.c
 t_cuda_first_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_first_LDADD = $(cuda_emulated_ldadd)
