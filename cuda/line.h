@@ -80,7 +80,7 @@ static __device__ __forceinline__ void hs_line_product(const float *table, int t
 
 static inline void hs_warp_wait()
 {
-    (void)emulation::meet({});
+    emulation::wait_warp();
 }
 
 static inline uint32_t hs_ballot(bool mine)

@@ -56,10 +56,15 @@ AC_DEFUN([HS_CHECK_CXX], [
   CXXFLAGS="$CXXFLAGS -std=c++17"
   AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <functional>]], [[std::function<void()> f; if constexpr (sizeof f > 0) f = [] {};]])],
     [hs_have_cxx=yes], [hs_have_cxx=no])
+  dnl Kernels report their reads and writes to tests/cuda_emulation/shadow.h, unless the address sanitizer looks.
+  HS_SHADOW=
+  CXXFLAGS="$hs_save_cxxflags -fsanitize=thread"
+  AS_IF([test "$hs_sanitizers" = no], [AC_COMPILE_IFELSE([AC_LANG_PROGRAM([], [])], [HS_SHADOW="-fsanitize=thread"])])
   CXXFLAGS=$hs_save_cxxflags
   AC_LANG_POP([C++])
   AC_MSG_RESULT([$hs_have_cxx])
   AM_CONDITIONAL([HS_CXX], [test $hs_have_cxx = yes])
+  AC_SUBST([HS_SHADOW])
 ])
 
 AC_DEFUN([HS_CHECK_NCCL], [

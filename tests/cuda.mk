@@ -1,23 +1,38 @@
 # tests of cuda: its own files, compiled by the host's compilers against an emulation of CUDA, on every machine that has a C++ compiler
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
 	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/streams.cpp tests/cuda_emulation/strand.h tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
-	tests/cuda_emulation/kernels.cpp
-cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_train
+	tests/cuda_emulation/shadow.h tests/cuda_emulation/shadow_cells.h tests/cuda_emulation/shadow.cpp tests/cuda_emulation/shadow_calls.cpp
+cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_races t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_train
 if HS_CXX
-check_LTLIBRARIES += libcudaemulated.la
-libcudaemulated_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
+check_LTLIBRARIES += libcudacore.la libcudaemulated.la libcudakernels.la libcudareporting.la libcudawatched.la
+libcudacore_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
 # g++ defines _GNU_SOURCE by itself, which the flags of C would define again
 if HS_MPI
 emulated_nccl = -DHAVE_NCCL=1
 endif
-libcudaemulated_la_CPPFLAGS = $(emulated_nccl) -DHS_CUDNN_FILES='"no-libcudnn"' -U_GNU_SOURCE -I$(top_srcdir)/tests/cuda_emulation $(AM_CPPFLAGS) -I$(top_srcdir)/cuda
-libcudaemulated_la_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
+libcudacore_la_CPPFLAGS = $(emulated_nccl) -DHS_CUDNN_FILES='"no-libcudnn"' -U_GNU_SOURCE -I$(top_srcdir)/tests/cuda_emulation $(AM_CPPFLAGS) -I$(top_srcdir)/cuda
+libcudacore_la_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
+libcudakernels_la_SOURCES = tests/cuda_emulation/kernels.cpp
+libcudakernels_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
+libcudakernels_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS)
+libcudaemulated_la_SOURCES =
+libcudaemulated_la_LIBADD = libcudacore.la libcudakernels.la
+# The same, but kernels report every read and write to shadow.cpp. A library of its own, so that no program is linked with $(HS_SHADOW).
+libcudareporting_la_SOURCES = tests/cuda_emulation/kernels.cpp
+libcudareporting_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
+libcudareporting_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS) $(HS_SHADOW)
+libcudawatched_la_SOURCES =
+libcudawatched_la_LIBADD = libcudacore.la libcudareporting.la
+check_LTLIBRARIES += libplanted.la
+libplanted_la_SOURCES = tests/cuda_emulation/planted.h tests/cuda_emulation/planted.cpp tests/cuda_emulation/planted_plane.cpp
+libplanted_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
+libplanted_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS) $(HS_SHADOW)
 check_PROGRAMS += $(cuda_tests)
 TESTS += $(cuda_tests) tests/t_cuda_ways.sh
 check_LTLIBRARIES += libfakecudnn.la
 libfakecudnn_la_SOURCES = tests/cuda_emulation/fake_cudnn.cpp
-libfakecudnn_la_CPPFLAGS = $(libcudaemulated_la_CPPFLAGS)
-libfakecudnn_la_CXXFLAGS = $(libcudaemulated_la_CXXFLAGS)
+libfakecudnn_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
+libfakecudnn_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS)
 libfakecudnn_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 else
 TESTS += tests/t_cuda_no_compiler.sh
@@ -25,10 +40,14 @@ endif
 # The list of backends is compiled again, with cuda in it; what comes first is what the linker takes.
 cuda_emulated_flags = $(emulated_nccl) -U_GNU_SOURCE -I$(top_srcdir)/tests/cuda_emulation $(AM_CPPFLAGS) -I$(top_srcdir)/cuda -DHAVE_CUDA_BACKEND=1
 cuda_emulated_ldadd = libcudaemulated.la $(test_ldadd) -lstdc++
+cuda_watched_ldadd = libcudawatched.la $(test_ldadd) -lstdc++
 t_cuda_ops_SOURCES = tests/t_cuda_ops.c src/backends.c $(op_cases)
 t_cuda_ops_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_ops_LDADD = $(cuda_emulated_ldadd)
 t_cuda_ops_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+t_cuda_races_SOURCES = tests/t_cuda_races.c src/backends.c $(op_cases)
+t_cuda_races_CPPFLAGS = $(cuda_emulated_flags)
+t_cuda_races_LDADD = $(cuda_watched_ldadd)
 t_cuda_precision_SOURCES = tests/t_cuda_precision.c src/backends.c $(op_cases)
 t_cuda_precision_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_precision_LDADD = $(cuda_emulated_ldadd)
@@ -64,10 +83,9 @@ t_cuda_graph_LDADD = $(cuda_emulated_ldadd)
 t_cuda_comm_SOURCES = tests/t_cuda_comm.c src/backends.c
 t_cuda_comm_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_comm_LDADD = $(cuda_emulated_ldadd)
-t_cuda_planted_SOURCES = tests/t_cuda_planted.c tests/cuda_emulation/planted.h tests/cuda_emulation/planted.cpp tests/cuda_emulation/planted_plane.cpp src/backends.c
+t_cuda_planted_SOURCES = tests/t_cuda_planted.c src/backends.c
 t_cuda_planted_CPPFLAGS = $(cuda_emulated_flags)
-t_cuda_planted_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
-t_cuda_planted_LDADD = $(cuda_emulated_ldadd)
+t_cuda_planted_LDADD = libplanted.la $(cuda_watched_ldadd)
 t_cuda_train_SOURCES = tests/t_cuda_train.c tests/train_fixture.h src/backends.c
 t_cuda_train_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_train_LDADD = $(cuda_emulated_ldadd)

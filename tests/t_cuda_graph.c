@@ -230,6 +230,7 @@ static void forks(void)
             (void)cudaMemsetAsync(memory, 1, 64, two); /* behind what is waited for */
         const cudaError_t wait = cudaStreamWaitEvent(one, way == 2 ? outside : back, 0);
         const cudaError_t end = cudaStreamEndCapture(one, &graph);
+        (void)cudaGetLastError(); /* what was refused here is not for the next launch to report */
         ok = way == 0 ? wait == cudaSuccess && end == cudaSuccess && graph
                       : end != cudaSuccess && !graph && (way == 1) == (end == cudaErrorStreamCaptureUnjoined);
         if (graph)

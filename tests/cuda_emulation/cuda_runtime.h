@@ -47,6 +47,7 @@ extern place now; /* of the thread that runs */
 void *reach(const void *device, const char *who);
 bool is_device(const void *pointer);
 void wait_block();                                      /* __syncthreads */
+void wait_warp();                                       /* __syncwarp, which orders memory too; what lanes trade does not */
 std::uint64_t trade(std::uint64_t mine, unsigned lane); /* value of another lane of the warp */
 unsigned lane();
 /* What a lane brings to a product on tensor cores. All lanes of the warp meet; the 32 fragments are readable until the lane has
@@ -60,7 +61,8 @@ void copy_later(void *shared, const void *from, std::size_t bytes);
 void copy_group();
 void copy_wait(unsigned left);
 std::size_t shared_limit(const void *kernel); /* bytes that it may have */
-cudaError_t queue(cudaStream_t stream, std::function<void()> work);
+/* WORK that touches device memory, as NAME. ELSEWHERE: it waits for other processes. */
+cudaError_t queue(cudaStream_t stream, std::function<void()> work, const char *name = "a library", bool elsewhere = false);
 extern bool stuck; /* some work does not end, and nothing behind it begins */
 bool is_recording(cudaStream_t stream);
 bool spoils_recording();            /* for what may not happen while anything is recorded: the recording is lost. False: nothing is */
@@ -85,13 +87,17 @@ cudaError_t start(const char *name, void (*kernel)(P...), bool together, dim3 gr
 {
     std::tuple<P...> given(static_cast<P>(a)...);
     if (shared > shared_limit(reinterpret_cast<const void *>(kernel)))
-        return cudaErrorInvalidConfiguration;
-    return launch(stream, name, grid, block, shared, together,
-                  [=] { std::apply([&](auto... p) { kernel(passed(p, name)...); }, given); });
+        failed(cudaErrorInvalidConfiguration);
+    else
+        (void)launch(stream, name, grid, block, shared, together,
+                     [=] { std::apply([&](auto... p) { kernel(passed(p, name)...); }, given); });
+    return cudaGetLastError(); /* which may be of something before */
 }
 
-template <typename T> T traded(T mine, unsigned from)
+template <typename T> T traded(unsigned lanes, T mine, unsigned from)
 {
+    if (lanes != ~0u)
+        die("a shuffle", "not of all lanes");
     static_assert(sizeof(T) <= 8, "a shuffle moves 4 or 8 bytes");
     std::uint64_t bits = 0;
     __builtin_memcpy(&bits, &mine, sizeof mine);
@@ -112,18 +118,18 @@ inline void __syncthreads()
 {
     emulation::wait_block();
 }
-template <typename T> T __shfl_xor_sync(unsigned, T value, int mask)
+template <typename T> T __shfl_xor_sync(unsigned lanes, T value, int mask)
 {
-    return emulation::traded(value, emulation::lane() ^ (unsigned)mask);
+    return emulation::traded(lanes, value, emulation::lane() ^ (unsigned)mask);
 }
-template <typename T> T __shfl_down_sync(unsigned, T value, unsigned delta)
+template <typename T> T __shfl_down_sync(unsigned lanes, T value, unsigned delta)
 {
     unsigned from = emulation::lane() + delta;
-    return emulation::traded(value, from < 32 ? from : emulation::lane());
+    return emulation::traded(lanes, value, from < 32 ? from : emulation::lane());
 }
-template <typename T> T __shfl_sync(unsigned, T value, int from)
+template <typename T> T __shfl_sync(unsigned lanes, T value, int from)
 {
-    return emulation::traded(value, (unsigned)from & 31);
+    return emulation::traded(lanes, value, (unsigned)from & 31);
 }
 
 #endif

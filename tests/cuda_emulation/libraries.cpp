@@ -7,6 +7,7 @@
 #include "cublas_v2.h"
 #include "cuda_runtime.h"
 #include "cufft.h"
+#include "shadow.h"
 
 /* ---- cuFFT -------------------------------------------------------------------------------------------------------------- */
 
@@ -89,6 +90,21 @@ void plane_inverse(const fft_plan &p, const float *from, float *to)
         }
 }
 
+/* The numbers that a transform reads and writes; the half spectrum it reads may be destroyed, so it is written too. */
+void touch_plane(const fft_plan &p, const float *from, float *to)
+{
+    const std::size_t reals = (std::size_t)p.w * 4, complex = (std::size_t)(p.w / 2 + 1) * 8;
+    const bool forward = p.type == CUFFT_R2C;
+    for (int y = 0; y < p.h; y++) {
+        const float *row = from + (std::size_t)y * (std::size_t)p.in_row * (forward ? 1 : 2);
+        emulation::shadow::touched(row, forward ? reals : complex, emulation::shadow::READS);
+        if (!forward)
+            emulation::shadow::touched(row, complex, emulation::shadow::WRITES);
+        emulation::shadow::touched(to + (std::size_t)y * (std::size_t)p.out_row * (forward ? 2 : 1), forward ? complex : reals,
+                                   emulation::shadow::WRITES);
+    }
+}
+
 cufftResult execute(int handle, cufftType type, void *from, void *to)
 {
     auto found = plans.find(handle);
@@ -102,9 +118,10 @@ cufftResult execute(int handle, cufftType type, void *from, void *to)
         for (int b = 0; b < p->batch; b++) {
             const float *x = reinterpret_cast<const float *>(in + in_bytes * (std::size_t)b * (std::size_t)p->in_dist);
             float *y = reinterpret_cast<float *>(out + out_bytes * (std::size_t)b * (std::size_t)p->out_dist);
+            touch_plane(*p, x, y);
             type == CUFFT_R2C ? plane_forward(*p, x, y) : plane_inverse(*p, x, y);
         }
-    });
+    }, "cuFFT");
     return CUFFT_SUCCESS;
 }
 
@@ -237,10 +254,14 @@ static float factor(const void *array, cudaDataType type, std::size_t i, int kep
 /* A matrix of ROWS x COLS as products see it, column after column. */
 static std::vector<float> factors(const void *array, cudaDataType type, int rows, int cols, int ld, int kept)
 {
+    const std::size_t bytes = type == CUDA_R_16BF ? 2 : 4;
     std::vector<float> all;
-    for (int j = 0; j < cols; j++)
+    for (int j = 0; j < cols; j++) {
+        emulation::shadow::touched(static_cast<const char *>(array) + bytes * (std::size_t)j * (std::size_t)ld, bytes * (std::size_t)rows,
+                                   emulation::shadow::READS);
         for (int i = 0; i < rows; i++)
             all.push_back(factor(array, type, (std::size_t)j * (std::size_t)ld + (std::size_t)i, kept));
+    }
     return all;
 }
 
@@ -282,6 +303,13 @@ static void put(void *c, cudaDataType type, std::size_t at, double sum, float al
     static_cast<std::uint16_t *>(c)[at] = (std::uint16_t)(bits >> 16);
 }
 
+static void touch_column(void *c, std::size_t bytes, bool read)
+{
+    if (read)
+        emulation::shadow::touched(c, bytes, emulation::shadow::READS);
+    emulation::shadow::touched(c, bytes, emulation::shadow::WRITES);
+}
+
 static int kept_bits(cublasComputeType_t compute)
 {
     return compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? 10 : compute == CUBLAS_COMPUTE_32F_FAST_16BF ? 7 : 23;
@@ -311,10 +339,12 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
         for (int i = 0; i < batch; i++) {
             const std::vector<float> left = factors(x + i * stride_a * bytes, type_a, ta ? k : m, ta ? m : k, lda, kept),
                                      right = factors(y + i * stride_b * bytes, type_b, tb ? n : k, tb ? k : n, ldb, kept);
+            for (int col = 0; col < n; col++)
+                touch_column(z + ((long long)col * ldc + i * stride_c) * bytes_c, (std::size_t)m * (std::size_t)bytes_c, be != 0);
             product(ta, tb, m, n, k, left.data(), right.data(), [=](int col, int row, double sum) {
                 put(z + i * stride_c * bytes_c, type_c, (std::size_t)col * (std::size_t)ldc + (std::size_t)row, sum, al, be);
             });
         }
-    });
+    }, "cuBLAS");
     return CUBLAS_STATUS_SUCCESS;
 }

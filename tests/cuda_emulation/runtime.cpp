@@ -8,6 +8,8 @@
  * HS_EMULATE_DEVICES = number; HS_EMULATE_MEMORY = bytes of a device. */
 #include "cuda_runtime.h"
 
+#include "shadow.h"
+
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -86,10 +88,9 @@ cudaError_t cudaMalloc(void **memory, size_t bytes)
         return failed(cudaErrorStreamCaptureUnsupported);
     if (used + bytes > number_from("HS_EMULATE_MEMORY", std::size_t(1) << 40))
         return failed(cudaErrorMemoryAllocation);
-    void *block = std::aligned_alloc(256, (bytes + 511) / 256 * 256); /* never empty */
+    void *block = emulation::shadow::allocate(bytes);
     if (!block)
         return failed(cudaErrorMemoryAllocation);
-    std::memset(block, 0xFF, (bytes + 511) / 256 * 256); /* NaN to whoever forgets to write */
     blocks[reinterpret_cast<std::uintptr_t>(block)] = bytes;
     used += bytes;
     *memory = reinterpret_cast<void *>(reinterpret_cast<std::uintptr_t>(block) + far_away);
@@ -102,13 +103,13 @@ cudaError_t cudaFree(void *memory)
         return cudaSuccess;
     if (emulation::spoils_recording())
         return failed(cudaErrorStreamCaptureUnsupported);
-    cudaDeviceSynchronize();
     auto block = blocks.find(reinterpret_cast<std::uintptr_t>(memory) - far_away);
     if (block == blocks.end())
-        return failed(cudaErrorInvalidValue);
+        die("cudaFree", "of what is no block of device memory, or was freed before");
+    cudaDeviceSynchronize(); /* as the original */
+    emulation::shadow::release(reinterpret_cast<char *>(block->first), block->second);
     used -= block->second;
     blocks.erase(block);
-    std::free(reinterpret_cast<void *>(reinterpret_cast<std::uintptr_t>(memory) - far_away));
     return cudaSuccess;
 }
 
@@ -143,15 +144,20 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     return emulation::queue(stream, [=] {
         void *into = to_device ? reach_range(to, bytes, "cudaMemcpyAsync") : to;
         const void *out = from_device ? reach_range(from, bytes, "cudaMemcpyAsync") : from;
+        emulation::shadow::copied(into, out, bytes);
         std::memmove(into, out, bytes);
-    });
+    }, "cudaMemcpyAsync");
 }
 
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream)
 {
     if (!emulation::is_device(memory))
         return failed(cudaErrorInvalidValue);
-    return emulation::queue(stream, [=] { std::memset(reach_range(memory, bytes, "cudaMemsetAsync"), value, bytes); });
+    return emulation::queue(stream, [=] {
+        void *at = reach_range(memory, bytes, "cudaMemsetAsync");
+        emulation::shadow::touched(at, bytes, emulation::shadow::WRITES);
+        std::memset(at, value, bytes);
+    }, "cudaMemsetAsync");
 }
 
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
@@ -262,5 +268,5 @@ cudaError_t emulation::launch(cudaStream_t stream, const char *name, dim3 grid, 
         return failed(cudaErrorInvalidConfiguration);
     if (asked_for("wrong-arch"))
         return failed(cudaErrorNoKernelImageForDevice);
-    return queue(stream, [=] { run_grid(name, grid, block, shared, together, thread); });
+    return queue(stream, [=] { run_grid(name, grid, block, shared, together, thread); }, name);
 }

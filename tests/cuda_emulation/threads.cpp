@@ -1,6 +1,6 @@
 /* threads.cpp - the threads of a block. Every waiting kernel's threads have stacks of their own and run until they wait; when all
  * that live wait at the same kind of barrier they go on. The order in which they run changes from block to block, so that a
- * kernel which lacks a barrier does not get by on the luck of one order. Shared memory is a heap block of the exact size, filled
+ * kernel which lacks a barrier does not get by on the luck of one order. Shared memory is filled
  * with NaN before each block. */
 #include <cstdio>
 #include <cstring>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cuda_runtime.h"
+#include "shadow.h"
 #include "strand.h"
 
 EMULATION_CHANGE;
@@ -28,7 +29,7 @@ struct copy {
     unsigned group;
 };
 
-enum state { READY, AT_BLOCK, AT_WARP, OVER };
+enum state { READY, AT_BLOCK, AT_WARP, AT_MEMORY, OVER }; /* AT_MEMORY: at a wait of the warp that orders memory too */
 struct fiber {
     strand flow;
     std::unique_ptr<char[]> stack; /* none: not begun. It stays where it is when the fiber moves */
@@ -63,6 +64,8 @@ void body()
 {
     for (;;) { /* a thread of the next block, or kernel, when it is asked again */
         (*team.thread)();
+        team.each[team.running].group++;
+        emulation::copy_wait(0); /* a kernel ends when its copies have */
         team.each[team.running].at = OVER;
         strand_change(team.each[team.running].flow, team.home);
     }
@@ -78,6 +81,13 @@ void wait_as(state at)
     threadIdx = f.place;
 }
 
+void wait_for_warp(state at)
+{
+    if (team.count % 32)
+        die("lanes wait for a warp that is not whole");
+    wait_as(at);
+}
+
 /* Release everybody who waits for a barrier that all have reached. False: somebody waits for ever. */
 bool release()
 {
@@ -86,13 +96,18 @@ bool release()
         all_at_block = all_at_block && team.each[i].at == AT_BLOCK;
     for (std::size_t first = 0; first < team.count; first += 32) {
         std::size_t end = first + 32 < team.count ? first + 32 : team.count;
-        bool warp = true;
+        const state at = team.each[first].at;
+        bool warp = at == AT_WARP || at == AT_MEMORY;
         for (std::size_t i = first; i < end; i++)
-            warp = warp && team.each[i].at == AT_WARP;
+            warp = warp && team.each[i].at == at;
         for (std::size_t i = first; i < end; i++)
             if (all_at_block || warp)
                 team.each[i].at = READY, any = true;
+        if (warp && at == AT_MEMORY)
+            emulation::shadow::warp_waited(first / 32);
     }
+    if (all_at_block)
+        emulation::shadow::block_waited();
     return any;
 }
 
@@ -131,6 +146,7 @@ void run_together(dim3 block, unsigned round)
             if (f.at != READY)
                 continue;
             threadIdx = f.place;
+            emulation::shadow::turn(team.running);
             strand_change(team.home, f.flow);
             left = left || f.at != OVER;
         }
@@ -141,10 +157,12 @@ void run_together(dim3 block, unsigned round)
 
 void run_alone(dim3 block)
 {
+    std::size_t thread = 0;
     for (unsigned z = 0; z < block.z; z++)
         for (unsigned y = 0; y < block.y; y++)
             for (unsigned x = 0; x < block.x; x++) {
                 threadIdx = {x, y, z};
+                emulation::shadow::turn(thread++);
                 (*team.thread)();
             }
 }
@@ -154,6 +172,11 @@ void run_alone(dim3 block)
 void emulation::wait_block()
 {
     wait_as(AT_BLOCK);
+}
+
+void emulation::wait_warp()
+{
+    wait_for_warp(AT_MEMORY);
 }
 
 unsigned emulation::lane()
@@ -166,10 +189,9 @@ std::uint64_t emulation::trade(std::uint64_t mine, unsigned from)
 {
     fiber &f = team.each[team.running];
     f.mine = mine;
-    wait_as(AT_WARP);
-    std::size_t other = f.warp * 32 + from;
-    std::uint64_t got = other < team.count ? team.each[other].mine : mine;
-    wait_as(AT_WARP);
+    wait_for_warp(AT_WARP);
+    const std::uint64_t got = team.each[f.warp * 32 + from].mine;
+    wait_for_warp(AT_WARP);
     return got;
 }
 
@@ -179,7 +201,7 @@ const emulation::fragment *emulation::meet(const fragment &mine)
     fiber &f = team.each[team.running];
     std::vector<fragment> &table = team.fragments[f.meetings++ % 2];
     table[f.warp * 32 + f.lane] = mine;
-    wait_as(AT_WARP);
+    wait_for_warp(AT_WARP);
     return &table[f.warp * 32];
 }
 
@@ -188,6 +210,8 @@ void emulation::copy_later(void *shared, const void *from, std::size_t bytes)
     fiber &f = team.each[team.running];
     if (reinterpret_cast<std::uintptr_t>(shared) % bytes || reinterpret_cast<std::uintptr_t>(from) % bytes)
         emulation::die(team.name, "copies to shared memory from or to where it is not aligned");
+    shadow::touched(from, from ? bytes : 0, shadow::READS);
+    shadow::touched(shared, bytes, shadow::WRITES_LATER);
     f.copies.push_back({shared, from, bytes, f.group});
 }
 
@@ -201,6 +225,8 @@ void emulation::copy_wait(unsigned left)
     fiber &f = team.each[team.running];
     for (; !f.copies.empty() && f.copies.front().group + left < f.group; f.copies.pop_front()) {
         const copy &c = f.copies.front();
+        shadow::touched(c.from, c.from ? c.bytes : 0, shadow::READS);
+        shadow::touched(c.to, c.bytes, shadow::WROTE);
         if (c.from)
             std::memcpy(c.to, c.from, c.bytes);
         else
@@ -216,11 +242,12 @@ void emulation::run_grid(const char *name, dim3 grid, dim3 block, std::size_t sh
     team.together = together;
     emulation::now.blocks = grid;
     emulation::now.threads = block;
-    emulation::now.shared = shared ? static_cast<char *>(std::malloc(shared)) : nullptr;
+    emulation::now.shared = shadow::room(shared);
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
                 blockIdx = {x, y, z};
+                shadow::begin_block(std::size_t(block.x) * block.y * block.z);
                 if (shared)
                     std::memset(emulation::now.shared, 0xFF, shared);
                 if (together)
@@ -228,6 +255,4 @@ void emulation::run_grid(const char *name, dim3 grid, dim3 block, std::size_t sh
                 else
                     run_alone(block);
             }
-    std::free(emulation::now.shared);
-    emulation::now.shared = nullptr;
 }
