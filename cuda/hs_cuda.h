@@ -121,30 +121,29 @@ hs_status hs_cuda_multiply(hs_stream *s, const hs_cuda_product *p);
 /* Planes h x w of c channels, filled up with zeros to GRID, and their spectra, which have the grid's bins. */
 typedef struct hs_cuda_edge {
     int capacity, h, w, grid_h, grid_w, c;
-    bool relu; /* inverse rectifies, forward masks; small planes only */
-    bool half; /* spectra are stored as bf16; small planes only */
+    bool relu;             /* inverse rectifies, forward masks */
+    bool half, half_plane; /* spectra, planes are stored as bf16 */
 } hs_cuda_edge;
 /* Planes of up to HS_PLANE_SIDE are multiplied by matrices in one pass (plane.h), larger ones and those in exact precision go through
  * cuFFT. */
 hs_status hs_cuda_transform_plan(hs_device *device, const hs_cuda_edge *edge, hs_transform **out);
 /* BITS of the rectifier, NULL without one. BIAS [c] or NULL is added to every pixel, before the rectifier. */
-hs_status hs_cuda_transform_forward(hs_stream *s, hs_transform *t, int n, const float *space, const void *bits, void *spectrum,
+hs_status hs_cuda_transform_forward(hs_stream *s, hs_transform *t, int n, const void *space, const void *bits, void *spectrum,
                                     void *scratch);
 hs_status hs_cuda_transform_inverse(hs_stream *s, hs_transform *t, int n, const void *spectrum, const float *bias, void *bits,
-                                    float *space, void *scratch);
+                                    void *space, void *scratch);
 size_t hs_cuda_transform_bits(const hs_transform *t); /* bytes */
 /* Forward, and as long for inverse. */
 double hs_cuda_transform_seconds(const hs_device *device, const hs_cuda_edge *edge);
 /* The smallest side >= N without prime factors beyond 7. */
 int hs_cuda_good_side(int n);
 
-/* ---- conv_space.c, conv_fft.c ------------------------------------------------------------------------------------------- */
+/* ---- conv_space.c, conv_fft_plan.c, conv_fft.c ------------------------------------------------------------------------------------------- */
 
 typedef struct hs_cuda_fft {
     int grid_h, grid_w, bins;
-    bool small;                      /* transforms are chains of plane.h */
     bool half;                       /* spectra inside the layer, and filters, are stored as bf16; */
-    bool half_in, half_out;          /* so are those of sealed edges */
+    bool half_in, half_out;          /* so are x and dx, y and dy, where they are spectra at sealed edges */
     hs_transform *in, *out;          /* of edges in space */
     hs_cuda_plane rectify, mask;     /* of y and dy in the spectrum, with a rectifier */
     float *phases;                   /* [bins][taps][re, im]: the map from taps to filter spectra */
@@ -215,10 +214,10 @@ void hs_cuda_fft_destroy(hs_conv *conv);
 size_t hs_cuda_fft_saved(const hs_conv *conv);
 size_t hs_cuda_fft_scratch(const hs_conv *conv);
 bool hs_cuda_fft_reads_x(const hs_conv *conv);
-hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *bias,
-                              float *y, void *saved, void *scratch);
-hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const float *x, const float *taps, const float *dy,
-                               float *dx, float *dtaps, float *dbias, void *saved, void *scratch);
+hs_status hs_cuda_fft_forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias,
+                              void *y, void *saved, void *scratch);
+hs_status hs_cuda_fft_backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy,
+                               void *dx, float *dtaps, float *dbias, void *saved, void *scratch);
 
 /* conv_pool.c: descriptions with a max pool */
 bool hs_cuda_pooled_supports(const hs_cuda_device *d, const hs_conv_desc *desc);

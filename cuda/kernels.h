@@ -96,14 +96,16 @@ cudaError_t hs_cuda_sparse(cudaStream_t s, int rows, const int32_t *start, const
 cudaError_t hs_cuda_mask(cudaStream_t s, int n, int h, int w, int c, const int32_t *keep, float *x);
 
 /* pack.cu: between planes [n][h][w][c] and the rows of cuFFT, [n][c][grid_h][2 (grid_w/2 + 1)], in place transforms; planes
- * smaller than the grid are filled up with zeros. BIN [U][4]: ky, kx, self, index of this bin's mirror row where the half
- * spectrum holds it twice (-1: once). */
-cudaError_t hs_cuda_pack_plane(cudaStream_t s, int n, int h, int w, int c, int grid_h, int grid_w, const float *x, float *grid);
-cudaError_t hs_cuda_unpack_plane(cudaStream_t s, int n, int h, int w, int c, int grid_h, int grid_w, const float *grid, float *x);
-cudaError_t hs_cuda_pack_bins(cudaStream_t s, int n, int c, int grid_h, int grid_w, int bins, const int32_t *bin,
-                              const float *spectrum, float *grid);
-cudaError_t hs_cuda_unpack_bins(cudaStream_t s, int n, int c, int grid_h, int grid_w, int bins, const int32_t *bin,
-                                const float *grid, float *spectrum);
+ * smaller than the grid are filled up with zeros. BIAS may be NULL. MASK [n*h*w][(c+7)/8], a bit a number: unpacking rectifies and
+ * writes it, packing takes what it lets pass; NULL: neither. */
+typedef struct hs_cuda_grid {
+    int h, w, c, grid_h, grid_w;
+    bool half_plane, half; /* planes, spectra are stored as bf16 */
+} hs_cuda_grid;
+cudaError_t hs_cuda_pack_plane(cudaStream_t s, hs_cuda_grid g, int n, const void *x, const uint8_t *mask, float *grid);
+cudaError_t hs_cuda_unpack_plane(cudaStream_t s, hs_cuda_grid g, int n, const float *grid, const float *bias, uint8_t *mask, void *x);
+cudaError_t hs_cuda_pack_bins(cudaStream_t s, hs_cuda_grid g, int n, const void *spectrum, float *grid);
+cudaError_t hs_cuda_unpack_bins(cudaStream_t s, hs_cuda_grid g, int n, const float *grid, void *spectrum);
 
 /* gather.cu: samples [first, first + n) of an epoch's order out of PIXELS [count][shape], in file units. MEAN, INVERSE [scales]. */
 typedef struct hs_cuda_batch {

@@ -151,7 +151,9 @@ hs_status hs_cuda_chain_end(hs_cuda_chain *chain, hs_domain out, int h, int w, i
                                      "matrices of a transform", &plane->tables);
     hs_free(chain->host);
     HS_TRY(st);
-    return hs_cuda_check(hs_cuda_plane_run(NULL, &plane->p, 0, NULL, NULL, NULL, NULL, NULL, NULL), "shared memory of a transform");
+    hs_plane most = plane->p; /* for any plan of this kernel: the next one may ask for less, and what counts is what was asked last */
+    most.shared = (int)hs_cuda_device_of(chain->device)->shared;
+    return hs_cuda_check(hs_cuda_plane_run(NULL, &most, 0, NULL, NULL, NULL, NULL, NULL, NULL), "shared memory of a transform");
 }
 
 void hs_cuda_plane_destroy(hs_cuda_plane *plane)

@@ -35,23 +35,25 @@ struct plane_walk {
 
 /* ---- memory and the map --------------------------------------------------------------------------------------------------- */
 
-/* Numbers that a thread has on the way from memory: 16 warps of a processor need some 14 KB of them at 3 TB/s and 600 ns. */
-enum { PLANE_PIXELS = 8, PLANE_CELLS = 4 };
+/* Bytes of pixels, and cells of bins, that a thread has on the way from memory: 16 warps of a processor need some 14 KB of them at 3 TB/s
+ * and 600 ns. */
+enum { PLANE_BYTES = 32, PLANE_CELLS = 4 };
 
 template <int NT, typename T>
 static __device__ void plane_load(const hs_plane &p, size_t sample, int first, const T *x, float *plane)
 {
+    enum { PIXELS = PLANE_BYTES / sizeof(T) };
     const int ch = (int)threadIdx.x % (8 * NT);
     const bool real = first + ch < p.c;
     const T *from = x + sample * p.in_h * p.in_w * p.c + first + ch;
     plane_walk at(8 * NT, p.in_w), to = at;
     while (at.row < p.in_h) {
-        float some[PLANE_PIXELS];
+        float some[PIXELS];
         HS_UNROLL
-        for (int i = 0; i < PLANE_PIXELS; i++, at.next())
+        for (int i = 0; i < PIXELS; i++, at.next())
             some[i] = real && at.row < p.in_h ? hs_half_get(from[(size_t)(at.row * p.in_w + at.col) * p.c]) : 0;
         HS_UNROLL
-        for (int i = 0; i < PLANE_PIXELS; i++, to.next())
+        for (int i = 0; i < PIXELS; i++, to.next())
             if (to.row < p.in_h)
                 plane[plane_at<NT>(to.row * p.row + to.col, ch)] = some[i];
     }

@@ -55,7 +55,7 @@ typedef struct hs_plane {
     hs_plane_op op[HS_PLANE_OPS];
 } hs_plane;
 
-/* n > 0: queues the kernel. n = 0: lets it have its shared memory, which a plan does once. BITS [n][groups][words], KEEP [n][2]. */
+/* n > 0: queues the kernel. n = 0: lets it have as much shared memory, which a plan does once. BITS [n][groups][words], KEEP [n][2]. */
 cudaError_t hs_cuda_plane_run(cudaStream_t s, const hs_plane *p, int n, const void *in, const float *tables, const float *bias,
                               uint32_t *bits, const int32_t *keep, void *out);
 

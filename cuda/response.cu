@@ -17,8 +17,8 @@ template <typename T>
 static __global__ void response(int bins, int taps, int ci, int co, const float *phases, const float *filters, T *embedded)
 {
     HS_SHARED(float, room); /* [RESPONSE_TAPS][RESPONSE_BINS][2] */
-    const size_t pairs = (size_t)ci * co, pair = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    const int first = (int)blockIdx.y * RESPONSE_BINS;
+    const size_t pairs = (size_t)ci * co, pair = (size_t)blockIdx.y * blockDim.x + threadIdx.x;
+    const int first = (int)blockIdx.x * RESPONSE_BINS;
     float re[RESPONSE_BINS] = {}, im[RESPONSE_BINS] = {};
     for (int start = 0; start < taps; start += RESPONSE_TAPS) {
         const int some = taps - start < RESPONSE_TAPS ? taps - start : RESPONSE_TAPS;
@@ -106,7 +106,8 @@ cudaError_t hs_cuda_response(cudaStream_t s, bool half, int bins, int taps, int 
                              const float *filters, void *embedded)
 {
     const size_t pairs = (size_t)ci * co, shared = RESPONSE_TAPS * RESPONSE_BINS * 2 * sizeof(float);
-    const dim3 grid((unsigned)((pairs + HS_BLOCK - 1) / HS_BLOCK), (unsigned)((bins + RESPONSE_BINS - 1) / RESPONSE_BINS));
+    /* a map of 1024 x 1024 has more bins than the second axis of a grid has room for */
+    const dim3 grid((unsigned)((bins + RESPONSE_BINS - 1) / RESPONSE_BINS), (unsigned)((pairs + HS_BLOCK - 1) / HS_BLOCK));
     if (half)
         return HS_LAUNCH_TOGETHER(response<hs_half>, grid, HS_BLOCK, shared, s, bins, taps, ci, co, phases, filters,
                                   static_cast<hs_half *>(embedded));

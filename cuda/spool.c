@@ -18,7 +18,7 @@
 struct hs_spool {
     hs_spool_desc d;
     bool small;
-    bool half_in, half_out; /* sealed edges as bf16: plane.h */
+    bool half_in, half_out; /* x and dx, y and dy are stored as bf16 */
     hs_cuda_plane forward, backward, lowpass;
     hs_cuda_general *general;
 };
@@ -141,12 +141,20 @@ static double chain_flops(const hs_spool_desc *d)
     return flops;
 }
 
+/* Sealed edges: in space always, in the spectrum where a plane kernel makes it. */
+static bool half_edge(const hs_device *device, bool sealed, hs_domain domain, int h, int w)
+{
+    return hs_cuda_half_edge(device, sealed) && (domain == HS_SPACE || hs_cuda_plane_half(device, h, w));
+}
+
 double hs_cuda_spool_cost(const hs_device *device, const hs_spool_desc *d)
 {
     const double maps = (double)d->capacity * d->c, big = (double)d->h * d->w, small = (double)d->oh * d->ow;
-    if (!hs_cuda_plane_fits(device, d->h, d->w))
-        return hs_cuda_general_cost(device, d);
-    return 2 * hs_cuda_plane_seconds(device, 4 * maps * (big + small), maps * chain_flops(d));
+    const bool half_in = half_edge(device, d->sealed_in, d->in, d->h, d->w), half_out = half_edge(device, d->sealed_out, d->out, d->oh, d->ow);
+    if (hs_cuda_plane_fits(device, d->h, d->w))
+        return 2 * hs_cuda_plane_seconds(device, maps * ((half_in ? 2 : 4) * big + (half_out ? 2 : 4) * small), maps * chain_flops(d));
+    const double widened = maps * ((half_in ? 6 : 0) * big + (half_out ? 6 : 0) * small); /* bf16 to fp32, or back, in a pass of its own */
+    return hs_cuda_general_cost(device, d) + 2 * widened / hs_cuda_device_of(device)->bandwidth;
 }
 
 /* ---- plans -------------------------------------------------------------------------------------------------------------- */
@@ -173,8 +181,8 @@ hs_status hs_cuda_spool_plan(hs_device *device, const hs_spool_desc *desc, hs_sp
     HS_TRY(hs_calloc(1, sizeof *p, "spectral pooling", &p));
     p->d = *desc;
     p->small = hs_cuda_plane_fits(device, desc->h, desc->w);
-    p->half_in = desc->sealed_in && hs_cuda_plane_half(device, desc->h, desc->w);
-    p->half_out = desc->sealed_out && hs_cuda_plane_half(device, desc->oh, desc->ow);
+    p->half_in = half_edge(device, desc->sealed_in, desc->in, desc->h, desc->w);
+    p->half_out = half_edge(device, desc->sealed_out, desc->out, desc->oh, desc->ow);
     const hs_status st = fill_plan(device, p);
     if (st != HS_OK)
         hs_cuda_spool_destroy(&p);
@@ -201,40 +209,67 @@ size_t hs_cuda_spool_saved(const hs_spool *plan)
     return plan->small ? hs_cuda_plane_bits(&plan->forward, plan->d.capacity) : 0;
 }
 
-/* Numbers of N pooled maps. */
-static size_t pooled_count(const hs_spool *p, int n)
+/* Numbers of N maps. */
+static size_t count_of(hs_domain domain, int n, int h, int w, int c)
 {
-    return (size_t)hs_bins_count(p->d.oh, p->d.ow) * n * 2 * p->d.c;
+    return (size_t)n * c * (domain == HS_SPACE ? (size_t)h * w : 2 * (size_t)hs_bins_count(h, w));
 }
 
-/* A large map whose pooled spectrum is small enough to be sealed as bf16 goes through fp32 here. */
-static size_t wide_bytes(const hs_spool *p)
+/* A large map goes through libraries in fp32, and through memory in between where an edge is bf16. */
+typedef struct wide {
+    float *in, *out;
+    void *scratch; /* of the general way */
+} wide;
+
+static size_t lay_out(const hs_spool *p, char *scratch, wide *w)
 {
-    return p->half_out ? hs_cuda_line(pooled_count(p, p->d.capacity) * sizeof(float)) : 0;
+    const hs_spool_desc *d = &p->d;
+    const size_t in = p->half_in ? hs_cuda_line(count_of(d->in, d->capacity, d->h, d->w, d->c) * sizeof(float)) : 0;
+    const size_t out = p->half_out ? hs_cuda_line(count_of(d->out, d->capacity, d->oh, d->ow, d->c) * sizeof(float)) : 0;
+    *w = (wide){(void *)scratch, (void *)(scratch + in), scratch + in + out};
+    return in + out;
 }
 
 size_t hs_cuda_spool_scratch(const hs_spool *plan)
 {
-    return plan->small ? 0 : wide_bytes(plan) + hs_cuda_general_scratch(plan->general);
+    wide w;
+    return plan->small ? 0 : lay_out(plan, NULL, &w) + hs_cuda_general_scratch(plan->general);
 }
 
 /* ---- the entries -------------------------------------------------------------------------------------------------------- */
 
+static hs_status widen(hs_stream *s, bool half, size_t count, const void *from, float *to)
+{
+    return half ? hs_cuda_check(hs_cuda_from_bf16(hs_cuda_raw(s), count, from, to), "spectral pooling") : HS_OK;
+}
+
+static hs_status narrow(hs_stream *s, bool half, size_t count, const float *from, void *to)
+{
+    return half ? hs_cuda_check(hs_cuda_to_bf16(hs_cuda_raw(s), count, from, to), "spectral pooling") : HS_OK;
+}
+
 hs_status hs_cuda_spool_fwd(hs_stream *s, hs_spool *p, int n, const void *x, void *y, void *saved, void *scratch)
 {
+    const hs_spool_desc *d = &p->d;
+    wide w;
     if (p->small)
         return hs_cuda_plane_call(s, &p->forward, n, x, NULL, saved, NULL, y);
-    HS_TRY(hs_cuda_general_fwd(s, p->general, n, x, p->half_out ? scratch : y, (char *)scratch + wide_bytes(p)));
-    return p->half_out ? hs_cuda_check(hs_cuda_to_bf16(hs_cuda_raw(s), pooled_count(p, n), scratch, y), "spectral pooling") : HS_OK;
+    lay_out(p, scratch, &w);
+    HS_TRY(widen(s, p->half_in, count_of(d->in, n, d->h, d->w, d->c), x, w.in));
+    HS_TRY(hs_cuda_general_fwd(s, p->general, n, p->half_in ? w.in : x, p->half_out ? w.out : y, w.scratch));
+    return narrow(s, p->half_out, count_of(d->out, n, d->oh, d->ow, d->c), w.out, y);
 }
 
 hs_status hs_cuda_spool_bwd(hs_stream *s, hs_spool *p, int n, const void *dy, void *dx, const void *saved, void *scratch)
 {
+    const hs_spool_desc *d = &p->d;
+    wide w;
     if (p->small)
         return hs_cuda_plane_call(s, &p->backward, n, dy, NULL, (void *)saved, NULL, dx);
-    if (p->half_out)
-        HS_TRY(hs_cuda_check(hs_cuda_from_bf16(hs_cuda_raw(s), pooled_count(p, n), dy, scratch), "spectral pooling"));
-    return hs_cuda_general_bwd(s, p->general, n, p->half_out ? scratch : dy, dx, (char *)scratch + wide_bytes(p));
+    lay_out(p, scratch, &w);
+    HS_TRY(widen(s, p->half_out, count_of(d->out, n, d->oh, d->ow, d->c), dy, w.out));
+    HS_TRY(hs_cuda_general_bwd(s, p->general, n, p->half_out ? w.out : dy, p->half_in ? w.in : dx, w.scratch));
+    return narrow(s, p->half_in, count_of(d->in, n, d->h, d->w, d->c), w.in, dx);
 }
 
 hs_status hs_cuda_lowpass(hs_stream *s, hs_spool *p, int n, const void *x, const int32_t *keep, void *y, void *scratch)

@@ -3,17 +3,21 @@
 
 #include "kernels.h"
 
-static __global__ void sparse(size_t count, const int32_t *start, const int32_t *column, const float *weight, int n, int c,
+enum { SPARSE_CHUNK = 4 * HS_BLOCK };
+
+/* Spectra are [bin][n][half][c]; row and column name bin and half. A block does CHUNK numbers of one row, so that all find the same entries
+ * and divide by c alone. */
+static __global__ void sparse(unsigned chunks, const int32_t *start, const int32_t *column, const float *weight, int n, int c,
                               const float *x, float *y)
 {
-    HS_EACH (i, count) {
-        /* spectra are [bin][n][half][c]; row and column name bin and half */
-        const int ch = (int)(i % c), half = (int)(i / c % 2), sample = (int)(i / c / 2 % n),
-                  row = (int)(i / c / 2 / n) * 2 + half;
+    const unsigned row = blockIdx.x / chunks, first = blockIdx.x % chunks * SPARSE_CHUNK, inner = (unsigned)n * (unsigned)c,
+                   end = first + SPARSE_CHUNK < inner ? first + SPARSE_CHUNK : inner;
+    for (unsigned i = first + threadIdx.x; i < end; i += blockDim.x) {
+        const size_t sample = i / (unsigned)c, ch = i % (unsigned)c;
         double sum = 0;
         for (int32_t e = start[row]; e < start[row + 1]; e++)
             sum += (double)weight[e] * (double)x[(((size_t)(column[e] / 2) * n + sample) * 2 + column[e] % 2) * c + ch];
-        y[i] = (float)sum;
+        y[(((size_t)(row / 2) * n + sample) * 2 + row % 2) * c + ch] = (float)sum;
     }
 }
 
@@ -30,8 +34,8 @@ static __global__ void mask(size_t count, int h, int w, int c, const int32_t *ke
 cudaError_t hs_cuda_sparse(cudaStream_t s, int rows, const int32_t *start, const int32_t *column, const float *weight, int n,
                            int c, const float *x, float *y)
 {
-    const size_t count = (size_t)rows * n * c;
-    return count ? HS_LAUNCH(sparse, hs_blocks(count), HS_BLOCK, 0, s, count, start, column, weight, n, c, x, y) : cudaSuccess;
+    const unsigned chunks = ((unsigned)n * (unsigned)c + SPARSE_CHUNK - 1) / SPARSE_CHUNK, blocks = (unsigned)rows * chunks;
+    return blocks ? HS_LAUNCH(sparse, blocks, HS_BLOCK, 0, s, chunks, start, column, weight, n, c, x, y) : cudaSuccess;
 }
 
 cudaError_t hs_cuda_mask(cudaStream_t s, int n, int h, int w, int c, const int32_t *keep, float *x)

@@ -1,5 +1,5 @@
 /* transform.c - planes to orthonormal half spectra and back: small planes by matrix products in one pass (plane.h), others through
- * cuFFT, any side: planes are packed one after the other, transformed in place and unpacked bin by bin. A call with fewer samples
+ * cuFFT, any side: planes are packed one after the other, transformed in place and unpacked into bins, in three passes. A call with fewer samples
  * than planned transforms what the scratch memory happens to hold behind them; nobody reads that. */
 #include "hs_cuda.h"
 
@@ -11,10 +11,8 @@
 
 struct hs_transform {
     hs_cuda_edge e;
-    int bins;
     bool small;                     /* through to_bins and to_pixels; else through cuFFT */
     hs_cuda_plane to_bins, to_pixels;
-    int32_t *bin; /* device: see kernels.h */
     cufftHandle forward, inverse;
     bool has_forward, has_inverse;
 };
@@ -29,24 +27,6 @@ int hs_cuda_good_side(int n)
         if (rest == 1)
             return n;
     }
-}
-
-static hs_status put_bins(const hs_device *device, hs_transform *t)
-{
-    int32_t *bin = NULL;
-    HS_TRY(hs_calloc((size_t)t->bins, 4 * sizeof *bin, "bins of a transform", &bin));
-    for (int u = 0; u < t->bins; u++) {
-        int ky, kx;
-        hs_bin_at(t->e.grid_h, t->e.grid_w, u, &ky, &kx);
-        const bool self = hs_bin_is_self(t->e.grid_h, t->e.grid_w, ky, kx), twice = kx == 0 || 2 * kx == t->e.grid_w;
-        bin[4 * u] = ky;
-        bin[4 * u + 1] = kx;
-        bin[4 * u + 2] = self;
-        bin[4 * u + 3] = twice && !self ? (t->e.grid_h - ky) % t->e.grid_h : -1;
-    }
-    const hs_status st = hs_cuda_put(device, bin, (size_t)t->bins * 4 * sizeof *bin, "bins of a transform", &t->bin);
-    hs_free(bin);
-    return st;
 }
 
 static int row_of(const hs_transform *t)
@@ -77,6 +57,7 @@ static hs_status make_chains(hs_device *device, hs_transform *t)
     if (e->relu)
         hs_cuda_chain_add(&chain, HS_PLANE_MASK, 0);
     hs_cuda_chain_multiply(&chain, HS_AXIS_FORWARD, e->grid_h, e->grid_w, e->grid_h, e->grid_w);
+    chain.p.in_half = e->half_plane;
     chain.p.out_half = e->half;
     HS_TRY(hs_cuda_chain_end(&chain, HS_SPECTRUM, e->grid_h, e->grid_w, words, &t->to_bins));
     HS_TRY(hs_cuda_chain_begin(device, HS_SPECTRUM, e->grid_h, e->grid_w, e->c, e->grid_h, e->grid_w, &chain));
@@ -84,6 +65,7 @@ static hs_status make_chains(hs_device *device, hs_transform *t)
     if (e->relu)
         hs_cuda_chain_add(&chain, HS_PLANE_RELU, 0);
     chain.p.in_half = e->half;
+    chain.p.out_half = e->half_plane;
     chain.p.bias_scale = (float)sqrt((double)e->grid_h * e->grid_w);
     return hs_cuda_chain_end(&chain, HS_SPACE, e->h, e->w, words, &t->to_pixels);
 }
@@ -99,20 +81,8 @@ static void destroy(hs_transform **plan)
         (void)cufftDestroy(t->forward);
     if (t->has_inverse)
         (void)cufftDestroy(t->inverse);
-    if (t->bin)
-        (void)cudaFree(t->bin);
     hs_free(t);
     *plan = NULL;
-}
-
-static hs_status fill_plan(hs_device *device, hs_transform *t)
-{
-    if (t->small)
-        return make_chains(device, t);
-    if (t->e.relu || t->e.half)
-        return hs_fail(HS_EUNSUPPORTED, "a transform of %d x %d cannot rectify or store bf16; use precision = fp32", t->e.grid_h, t->e.grid_w);
-    HS_TRY(put_bins(device, t));
-    return make_plans(t);
 }
 
 hs_status hs_cuda_transform_plan(hs_device *device, const hs_cuda_edge *edge, hs_transform **out)
@@ -120,9 +90,8 @@ hs_status hs_cuda_transform_plan(hs_device *device, const hs_cuda_edge *edge, hs
     hs_transform *t = NULL;
     HS_TRY(hs_calloc(1, sizeof *t, "transform", &t));
     t->e = *edge;
-    t->bins = hs_bins_count(edge->grid_h, edge->grid_w);
     t->small = hs_cuda_plane_fits(device, edge->grid_h, edge->grid_w);
-    const hs_status st = fill_plan(device, t);
+    const hs_status st = t->small ? make_chains(device, t) : make_plans(t);
     if (st != HS_OK)
         destroy(&t);
     else
@@ -143,53 +112,56 @@ static size_t scratch_bytes(const hs_transform *t)
 
 size_t hs_cuda_transform_bits(const hs_transform *t)
 {
-    return t->e.relu ? hs_cuda_plane_bits(&t->to_pixels, t->e.capacity) : 0;
+    const hs_cuda_edge *e = &t->e;
+    if (!e->relu)
+        return 0;
+    return t->small ? hs_cuda_plane_bits(&t->to_pixels, e->capacity) : (size_t)e->capacity * e->h * e->w * ((e->c + 7) / 8);
 }
 
-/* cuFFT takes three passes over memory at two moves each, packing and unpacking one each. */
+/* cuFFT takes two passes over memory at two moves each, packing and unpacking one move of it each. */
 double hs_cuda_transform_seconds(const hs_device *device, const hs_cuda_edge *e)
 {
-    const double maps = (double)e->capacity * e->c, plane = (double)e->h * e->w, grid = (double)e->grid_h * e->grid_w;
+    const double maps = (double)e->capacity * e->c, plane = (e->half_plane ? 2.0 : 4.0) * e->h * e->w, grid = (double)e->grid_h * e->grid_w;
+    const double ends = plane + (e->half ? 2 : 4) * grid;
     if (!hs_cuda_plane_fits(device, e->grid_h, e->grid_w))
-        return 25e-6 + 4 * maps * (plane + 9 * grid) / hs_cuda_device_of(device)->bandwidth;
-    return hs_cuda_plane_seconds(device, maps * (4 * plane + (e->half ? 2 : 4) * grid),
-                                 maps * hs_cuda_plane_flops(e->h, e->w, e->grid_h, e->grid_w));
+        return 25e-6 + maps * (ends + 6 * 4 * grid) / hs_cuda_device_of(device)->bandwidth;
+    return hs_cuda_plane_seconds(device, maps * ends, maps * hs_cuda_plane_flops(e->h, e->w, e->grid_h, e->grid_w));
 }
 
 /* ---- the calls ------------------------------------------------------------------------------------------------------------ */
 
-hs_status hs_cuda_transform_forward(hs_stream *s, hs_transform *t, int n, const float *space, const void *bits, void *spectrum,
+static hs_cuda_grid grid_of(const hs_transform *t)
+{
+    const hs_cuda_edge *e = &t->e;
+    return (hs_cuda_grid){e->h, e->w, e->c, e->grid_h, e->grid_w, e->half_plane, e->half};
+}
+
+hs_status hs_cuda_transform_forward(hs_stream *s, hs_transform *t, int n, const void *space, const void *bits, void *spectrum,
                                     void *scratch)
 {
     const cudaStream_t raw = hs_cuda_raw(s);
-    const hs_cuda_edge *e = &t->e;
     if (n == 0)
         return HS_OK;
     if (t->small)
         return hs_cuda_plane_call(s, &t->to_bins, n, space, NULL, (void *)bits, NULL, spectrum);
-    HS_TRY(hs_cuda_check(hs_cuda_pack_plane(raw, n, e->h, e->w, e->c, e->grid_h, e->grid_w, space, scratch), "a transform"));
+    HS_TRY(hs_cuda_check(hs_cuda_pack_plane(raw, grid_of(t), n, space, t->e.relu ? bits : NULL, scratch), "a transform"));
     HS_TRY(hs_cuda_check_fft(cufftSetStream(t->forward, raw), "a transform"));
     HS_TRY(hs_cuda_check_fft(cufftExecR2C(t->forward, scratch, scratch), "a transform"));
-    return hs_cuda_check(hs_cuda_unpack_bins(raw, n, e->c, e->grid_h, e->grid_w, t->bins, t->bin, scratch, spectrum), "a transform");
+    return hs_cuda_check(hs_cuda_unpack_bins(raw, grid_of(t), n, scratch, spectrum), "a transform");
 }
 
 hs_status hs_cuda_transform_inverse(hs_stream *s, hs_transform *t, int n, const void *spectrum, const float *bias, void *bits,
-                                    float *space, void *scratch)
+                                    void *space, void *scratch)
 {
     const cudaStream_t raw = hs_cuda_raw(s);
-    const hs_cuda_edge *e = &t->e;
     if (n == 0)
         return HS_OK;
     if (t->small)
         return hs_cuda_plane_call(s, &t->to_pixels, n, spectrum, bias, bits, NULL, space);
-    HS_TRY(hs_cuda_check(hs_cuda_pack_bins(raw, n, e->c, e->grid_h, e->grid_w, t->bins, t->bin, spectrum, scratch),
-                         "an inverse transform"));
+    HS_TRY(hs_cuda_check(hs_cuda_pack_bins(raw, grid_of(t), n, spectrum, scratch), "an inverse transform"));
     HS_TRY(hs_cuda_check_fft(cufftSetStream(t->inverse, raw), "an inverse transform"));
     HS_TRY(hs_cuda_check_fft(cufftExecC2R(t->inverse, scratch, scratch), "an inverse transform"));
-    HS_TRY(hs_cuda_check(hs_cuda_unpack_plane(raw, n, e->h, e->w, e->c, e->grid_h, e->grid_w, scratch, space), "an inverse transform"));
-    if (!bias)
-        return HS_OK;
-    return hs_cuda_check(hs_cuda_bias_add(raw, (size_t)n * e->h * e->w, e->c, e->c, 1, bias, space), "an inverse transform");
+    return hs_cuda_check(hs_cuda_unpack_plane(raw, grid_of(t), n, scratch, bias, t->e.relu ? bits : NULL, space), "an inverse transform");
 }
 
 static hs_status forward(hs_stream *s, hs_transform *t, int n, const void *space, void *spectrum, void *scratch)

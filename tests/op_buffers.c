@@ -64,6 +64,17 @@ void op_kinks(op_run *run, size_t count, const void *values)
     run->again = run->again || least < 1e-5 * sqrt(squares / (double)(count ? count : 1));
 }
 
+void op_seal(op_run *run, bool sealed, hs_domain domain, int h, int w)
+{
+    run->sealed = sealed && (domain == HS_SPACE || (h <= 40 && w <= 40));
+}
+
+void op_limit_stored(op_run *run, bool sealed, double limit, const char *reason)
+{
+    const bool wide = run->half && sealed && limit < 2e-3;
+    op_limit(run, wide ? 2e-3 : limit, wide ? "stored as bf16" : reason);
+}
+
 hs_status op_skip(op_run *run)
 {
     run->skipped = true;
@@ -81,6 +92,8 @@ static size_t size_of(const op_run *run, op_kind kind)
         return sizeof(double);
     case OP_INT32:
         return sizeof(int32_t);
+    case OP_HALF:
+        return sizeof(uint16_t);
     default:
         return 1;
     }
@@ -92,7 +105,9 @@ static op_buffer *new_buffer(op_run *run, const char *what, op_role part, op_kin
     if (run->buffers == OP_BUFFERS)
         op_must(hs_fail(HS_EINTERNAL, "a case with more than %d buffers", OP_BUFFERS), what);
     op_buffer *b = &run->buffer[run->buffers++];
-    *b = (op_buffer){.role = part, .kind = kind, .count = count, .bytes = count * size_of(run, kind)};
+    const bool half = run->half && run->sealed && kind == OP_REAL;
+    kind = half && op_backend(run)->real == HS_F32 ? OP_HALF : kind;
+    *b = (op_buffer){.role = part, .kind = kind, .half = half, .count = count, .bytes = count * size_of(run, kind)};
     b->start = OP_GUARD + (run->slab ? size_of(run, kind) : 0);
     b->limit = run->limit, b->floor = run->floor, b->reason = run->reason;
     snprintf(b->what, sizeof b->what, "%s", what);
@@ -113,7 +128,10 @@ static void *upload(op_run *run, op_buffer *b)
 
 static void put_real(const op_run *run, op_buffer *b, size_t i, double value)
 {
-    if (op_backend(run)->real == HS_F32)
+    value = b->half ? op_from_half(op_to_half(value)) : value;
+    if (b->kind == OP_HALF)
+        ((uint16_t *)(void *)(b->sent + b->start))[i] = op_to_half(value);
+    else if (op_backend(run)->real == HS_F32)
         ((float *)(void *)(b->sent + b->start))[i] = (float)value;
     else
         ((double *)(void *)(b->sent + b->start))[i] = (float)value;
@@ -129,6 +147,8 @@ double op_number(const op_run *run, const op_buffer *b, const char *image, size_
         return ((const double *)at)[i];
     case OP_INT32:
         return ((const int32_t *)at)[i];
+    case OP_HALF:
+        return op_from_half(((const uint16_t *)at)[i]);
     default:
         return ((const uint8_t *)at)[i];
     }
@@ -160,7 +180,7 @@ static void fill_special(const op_run *run, op_buffer *b)
 
 static void fill_values(const op_run *run, op_buffer *b, const void *values)
 {
-    if (b->kind != OP_REAL)
+    if (b->kind != OP_REAL && b->kind != OP_HALF)
         memcpy(b->sent + b->start, values, b->bytes);
     else
         for (size_t i = 0; i < b->count; i++)

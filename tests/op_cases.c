@@ -20,7 +20,7 @@ struct op_suite {
     char topic[64];
     int lines, failed_lines, cases, failed, skipped, failures;
     double worst;
-    bool quiet;
+    bool quiet, half;
     op_run run[2];
 };
 
@@ -35,9 +35,9 @@ static void release(op_run *run)
     }
 }
 
-static hs_status run_once(op_run *run, const op_side *where, uint64_t seed, op_function function, const void *parameters)
+static hs_status run_once(op_run *run, const op_side *where, bool half, uint64_t seed, op_function function, const void *parameters)
 {
-    *run = (op_run){.side = where, .seed = seed};
+    *run = (op_run){.side = where, .half = half, .seed = seed};
     op_limit(run, 1e-5, "sums in single precision");
     hs_fail_clear();
     HS_TRY(function(run, parameters));
@@ -69,6 +69,8 @@ static bool intact(const op_buffer *b, char *why, size_t room)
 /* The reference as the tested backend could store it at best. */
 static double stored(const op_run *run, const op_buffer *b, double value)
 {
+    if (b->kind == OP_HALF)
+        return op_from_half(op_to_half(value));
     return b->kind == OP_REAL && op_backend(run)->real == HS_F32 ? (double)(float)value : value;
 }
 
@@ -111,7 +113,7 @@ static void relax(const op_suite *s, op_run *run)
 {
     for (int i = 0; i < run->buffers; i++) {
         op_buffer *b = &run->buffer[i];
-        if (b->kind == OP_REAL && b->limit > 0 && b->limit < s->least) {
+        if ((b->kind == OP_REAL || b->kind == OP_HALF) && b->limit > 0 && b->limit < s->least) {
             b->limit = s->least;
             b->reason = s->reason;
         }
@@ -216,6 +218,16 @@ void op_suite_some(op_suite *suite, int every, const char *only, const char *wit
     suite->without = without;
 }
 
+void op_suite_half(op_suite *suite)
+{
+    suite->half = true;
+}
+
+bool op_suite_is_half(const op_suite *suite)
+{
+    return suite->half;
+}
+
 void op_suite_quiet(op_suite *suite)
 {
     suite->quiet = true;
@@ -258,10 +270,10 @@ static bool run_case(op_suite *s, op_function function, const void *parameters, 
     ref->buffers = 0;
     ref->again = false;
     *worst = 0;
-    hs_status st = run_once(run, &s->tested, seed, function, parameters);
+    hs_status st = run_once(run, &s->tested, s->half, seed, function, parameters);
     bool good = st == HS_OK;
     if (good && !run->skipped) {
-        st = run_once(ref, &s->ref, seed, function, parameters);
+        st = run_once(ref, &s->ref, s->half, seed, function, parameters);
         relax(s, run);
         good = st == HS_OK && compare(run, ref, worst, why, room);
     }

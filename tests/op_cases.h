@@ -15,7 +15,8 @@
 
 #include "hs_backend.h"
 
-typedef enum op_kind { OP_REAL, OP_DOUBLE, OP_INT32, OP_BYTE } op_kind; /* OP_REAL: the backend's own */
+/* OP_REAL: the backend's own. OP_HALF: bf16, of sealed edges; cases ask for OP_REAL. */
+typedef enum op_kind { OP_REAL, OP_DOUBLE, OP_INT32, OP_BYTE, OP_HALF } op_kind;
 typedef struct op_run op_run;
 typedef hs_status (*op_function)(op_run *run, const void *parameters);
 
@@ -33,6 +34,12 @@ void op_floor(op_run *run, double floor);
 /* Buffers made after op_slab(run, true) begin one number behind an aligned address: parameters, gradients and moments lie anywhere in a slab.
  * Others are aligned to 256 bytes, as the planner's are. */
 void op_slab(op_run *run, bool on);
+
+/* Real buffers made after op_seal(run, true, ..) belong to a sealed edge (hs_conv_desc): a suite of op_suite_half has them in bf16, in DOMAIN
+ * SPECTRUM those of planes h x w up to 40. Ref gets inputs that are rounded to bf16, and what it makes is rounded before it is compared. */
+void op_seal(op_run *run, bool sealed, hs_domain domain, int h, int w);
+/* What bf16 does to a number that was computed well: the same rounding as ref's, seldom, next to a tie, the other one. */
+void op_limit_stored(op_run *run, bool sealed, double limit, const char *reason);
 
 /* Inputs. WHAT keys the draw: equal on both sides, different from buffer to buffer. Normal numbers times SCALE. */
 void *op_in(op_run *run, const char *what, size_t count, double scale);
@@ -75,6 +82,9 @@ void op_suite_relax(op_suite *suite, double least, const char *reason);
 /* From here on every EVERY-th of the cases whose names contain ONLY and not WITHOUT; NULL: all, none. */
 void op_suite_some(op_suite *suite, int every, const char *only, const char *without);
 uint64_t op_suite_seed(const op_suite *suite);
+/* The tested side stores sealed edges as bf16; only such suites have cases of them. */
+void op_suite_half(op_suite *suite);
+bool op_suite_is_half(const op_suite *suite);
 
 /* The cases that follow belong to TOPIC: one TAP line each topic. */
 void op_topic(op_suite *suite, const char *topic);

@@ -32,6 +32,22 @@ static void *edge_in(op_run *run, const char *what, hs_domain domain, int n, int
     return domain == HS_SPACE ? op_in(run, what, count_of(domain, n, h, w, c), 1) : op_in_spectrum(run, what, n, h, w, c);
 }
 
+/* The buffers to come are x or dx, y or dy. */
+static void is_in(op_run *run, const hs_conv_desc *d)
+{
+    op_seal(run, d->sealed_in, d->in, d->h, d->w);
+}
+
+static void is_out(op_run *run, const hs_conv_desc *d)
+{
+    op_seal(run, d->sealed_out, d->out, d->oh, d->ow);
+}
+
+static void is_parameter(op_run *run)
+{
+    op_seal(run, false, HS_SPACE, 0, 0);
+}
+
 static hs_status forward(op_run *run, const way *w, int n, const void *x, const void *taps, const void *bias, void *y)
 {
     const hs_backend *b = op_backend(run);
@@ -64,8 +80,12 @@ static hs_status run_full(op_run *run, const conv *p, const way *way)
     const hs_conv_desc *d = &p->d;
     const int n = d->capacity;
     const size_t taps = (size_t)d->kh * d->kw * d->ci * d->co, real = (size_t)op_backend(run)->real;
-    void *x = edge_in(run, "full x", d->in, n, d->h, d->w, d->ci), *w = op_in(run, "full taps", taps, 1);
-    void *bias = op_in(run, "full bias", (size_t)d->co, 1), *dy = edge_in(run, "full dy", d->out, n, d->oh, d->ow, d->co);
+    is_in(run, d);
+    void *x = edge_in(run, "full x", d->in, n, d->h, d->w, d->ci);
+    is_parameter(run);
+    void *w = op_in(run, "full taps", taps, 1), *bias = op_in(run, "full bias", (size_t)d->co, 1);
+    is_out(run, d);
+    void *dy = edge_in(run, "full dy", d->out, n, d->oh, d->ow, d->co);
     void *y = op_scratch(run, real * count_of(d->out, n, d->oh, d->ow, d->co));
     void *dx = d->need_dx ? op_scratch(run, real * count_of(d->in, n, d->h, d->w, d->ci)) : NULL;
     void *dtaps = op_scratch(run, real * taps), *dbias = op_scratch(run, real * d->co);
@@ -89,18 +109,23 @@ static hs_status run_planned(op_run *run, const conv *p, const way *way)
     const size_t taps = (size_t)d->kh * d->kw * d->ci * d->co;
     if (p->n < d->capacity)
         HS_TRY(run_full(run, p, way));
+    is_in(run, d);
     void *x = edge_in(run, "x", d->in, p->n, d->h, d->w, d->ci);
+    is_parameter(run);
     op_slab(run, true);
     void *w = op_in(run, "taps", taps, 1), *bias = d->bias ? bias_of(run, p) : NULL;
     op_slab(run, false);
+    is_out(run, d);
     void *dy = edge_in(run, "dy", d->out, p->n, d->oh, d->ow, d->co);
     /* floors: sums of products of normal numbers; few of them may cancel by chance */
     op_floor(run, sqrt((double)d->kh * d->kw * d->ci));
     void *y = op_out(run, "y", OP_REAL, count_of(d->out, p->n, d->oh, d->ow, d->co));
     HS_TRY(forward(run, way, p->n, x, w, bias, y));
     op_floor(run, sqrt((double)d->kh * d->kw * d->co) / d->stride);
+    is_in(run, d);
     void *dx = d->need_dx ? op_out(run, "dx", OP_REAL, count_of(d->in, p->n, d->h, d->w, d->ci)) : NULL;
     op_floor(run, sqrt((double)p->n * d->oh * d->ow));
+    is_parameter(run);
     op_slab(run, true);
     void *dtaps = op_out(run, "dtaps", OP_REAL, taps), *dbias = d->bias ? op_out(run, "dbias", OP_REAL, (size_t)d->co) : NULL;
     return backward(run, way, p->n, x, w, dy, dx, dtaps, dbias);
@@ -128,6 +153,8 @@ static hs_status run_conv(op_run *run, const void *parameters)
     d.out = w.parts ? HS_SPACE : d.out;
     if (!ops->supports(op_device(run), &d))
         return op_skip(run);
+    if (d.engine == HS_ENGINE_DIRECT && (d.sealed_in || d.sealed_out) && ops->seals && !ops->seals(op_device(run), HS_SPACE))
+        return op_skip(run);
     if (!(ops->cost(op_device(run), &d) > 0))
         return hs_fail(HS_EINTERNAL, "cost() must be positive");
     HS_TRY(ops->plan(op_device(run), &d, &w.plan));
@@ -148,10 +175,11 @@ static void add_conv(op_suite *suite, conv p)
     d->ow = (d->w + d->stride - 1) / d->stride;
     d->pad_h = (d->kh - 1) / 2;
     d->pad_w = (d->kw - 1) / 2;
-    op_case(suite, run_conv, &p, "conv %s n=%d/%d %dx%d ci=%d co=%d k=%dx%d s=%d %s %s>%s%s%s%s%s", d->engine == HS_ENGINE_FFT ? "fft" : "direct",
+    op_case(suite, run_conv, &p, "conv %s n=%d/%d %dx%d ci=%d co=%d k=%dx%d s=%d %s %s>%s%s%s%s%s%s%s", d->engine == HS_ENGINE_FFT ? "fft" : "direct",
             p.n, d->capacity, d->h, d->w, d->ci, d->co, d->kh, d->kw, d->stride, d->boundary == HS_BOUNDARY_ZERO ? "zero" : "periodic",
             d->in == HS_SPACE ? "space" : "spectrum", d->out == HS_SPACE ? "space" : "spectrum", d->flip ? " flip" : "",
-            d->bias ? " bias" : "", d->need_dx ? "" : " no-dx", !d->relu ? "" : p.nan ? " relu nan" : " relu");
+            d->bias ? " bias" : "", d->need_dx ? "" : " no-dx", !d->relu ? "" : p.nan ? " relu nan" : " relu", d->sealed_in ? " sealed-in" : "",
+            d->sealed_out ? " sealed-out" : "");
 }
 
 /* The same convolution through both engines. */
@@ -258,10 +286,29 @@ static void rectified(op_suite *suite)
     }
 }
 
+/* Every pair of edges, sealed or not, with and without rectifiers; grids of one pass and larger ones. */
+static void sealed(op_suite *suite)
+{
+    op_topic(suite, "conv between sealed edges");
+    const int channels[][2] = {{3, 5}, {1, 8}, {8, 16}, {20, 12}, {5, 1}, {16, 24}, {12, 33}}, sizes[][2] = {{6, 7}, {9, 4}, {45, 5}, {1, 3}, {5, 8}};
+    for (int i = 0; i < 80; i++) {
+        const bool zero = i % 5 == 0, large = i % 5 == 2;
+        conv p = {.d = {.capacity = op_random(suite, 1, 3), .h = sizes[i % 5][0], .w = sizes[i % 5][1], .ci = channels[i % 7][0], .co = channels[i % 7][1],
+                        .kh = op_random(suite, 1, 5), .kw = op_random(suite, 1, 5), .stride = 1, .flip = i % 6 == 1, .bias = i & 1, .need_dx = i % 9 != 7,
+                        .relu = i / 16 % 2, .boundary = zero ? HS_BOUNDARY_ZERO : HS_BOUNDARY_PERIODIC,
+                        .in = !zero && i & 8 && !(i & 4) ? HS_SPECTRUM : HS_SPACE, .out = !zero && !large && i & 4 ? HS_SPECTRUM : HS_SPACE,
+                        .sealed_in = i & 1, .sealed_out = i & 2}};
+        p.n = i % 11 == 3 ? 0 : op_random(suite, 1, p.d.capacity);
+        add_both(suite, p);
+    }
+}
+
 void ops_conv(op_suite *suite)
 {
     zero_boundary(suite);
     strides(suite);
     periodic(suite);
     rectified(suite);
+    if (op_suite_is_half(suite))
+        sealed(suite);
 }

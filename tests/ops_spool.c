@@ -90,11 +90,15 @@ static hs_status backward(op_run *run, const way *w, int n, const void *dy, void
 static hs_status pool_planned(op_run *run, const spool *p, const way *w)
 {
     const hs_spool_desc *d = &p->d;
-    void *x = edge_in(run, "x", d->in, p->n, d->h, d->w, d->c), *dy = edge_in(run, "dy", d->out, p->n, d->oh, d->ow, d->c);
+    op_seal(run, d->sealed_in, d->in, d->h, d->w);
+    void *x = edge_in(run, "x", d->in, p->n, d->h, d->w, d->c);
+    op_seal(run, d->sealed_out, d->out, d->oh, d->ow);
+    void *dy = edge_in(run, "dy", d->out, p->n, d->oh, d->ow, d->c);
     op_limit(run, 5e-6, "orthonormal, sums of one row and one column");
     op_floor(run, d->norm == HS_POOL_UNITARY ? 0.1 : 0.01);
     void *y = op_out(run, "y", OP_REAL, count_of(d->out, p->n, d->oh, d->ow, d->c));
     HS_TRY(forward(run, w, p->n, x, y));
+    op_seal(run, d->sealed_in, d->in, d->h, d->w);
     return backward(run, w, p->n, dy, op_out(run, "dx", OP_REAL, count_of(d->in, p->n, d->h, d->w, d->c)));
 }
 
@@ -168,9 +172,25 @@ static const char *domain_name(hs_domain domain)
 
 static void add_pool(op_suite *suite, spool p)
 {
-    op_case(suite, run_pool, &p, "spool n=%d/%d %dx%d>%dx%d c=%d %s %s%s>%s%s", p.n, p.d.capacity, p.d.h, p.d.w, p.d.oh, p.d.ow, p.d.c,
-            p.d.norm == HS_POOL_UNITARY ? "unitary" : "mean", domain_name(p.d.in), p.d.relu_in ? " relu" : "",
-            p.d.relu_out ? "relu " : "", domain_name(p.d.out));
+    op_case(suite, run_pool, &p, "spool n=%d/%d %dx%d>%dx%d c=%d %s %s%s%s>%s%s%s", p.n, p.d.capacity, p.d.h, p.d.w, p.d.oh, p.d.ow, p.d.c,
+            p.d.norm == HS_POOL_UNITARY ? "unitary" : "mean", p.d.sealed_in ? "sealed " : "", domain_name(p.d.in), p.d.relu_in ? " relu" : "",
+            p.d.relu_out ? "relu " : "", p.d.sealed_out ? "sealed " : "", domain_name(p.d.out));
+}
+
+/* Every pair of edges, sealed or not, in space or in the spectrum, with and without rectifiers; channels that leave lanes over and even lines;
+ * maps of one pass and larger ones. */
+static void sealed(op_suite *suite)
+{
+    op_topic(suite, "spectral pooling between sealed edges");
+    const int sizes[][4] = {{4, 5, 3, 4}, {8, 7, 5, 6}, {9, 6, 6, 3}, {45, 6, 33, 5}, {6, 5, 6, 5}, {3, 44, 3, 43}}, channels[] = {1, 3, 8, 5, 12, 20, 40};
+    for (int i = 0; i < 96; i++) {
+        const int *size = sizes[(i / 16 + i) % 6], flags = i % 16, capacity = 1 + i % 3, relu = size[0] > 40 || size[1] > 40 ? 0 : i / 32;
+        add_pool(suite, (spool){.n = i % 17 == 5 ? 0 : op_random(suite, 1, capacity),
+                                .d = {.capacity = capacity, .h = size[0], .w = size[1], .c = channels[i % 7], .oh = size[2], .ow = size[3],
+                                      .norm = i % 3 ? HS_POOL_MEAN : HS_POOL_UNITARY, .in = flags & 1 ? HS_SPECTRUM : HS_SPACE,
+                                      .out = flags & 2 ? HS_SPECTRUM : HS_SPACE, .relu_in = relu & 1, .relu_out = relu & 2,
+                                      .sealed_in = flags & 4, .sealed_out = flags & 8}});
+    }
 }
 
 /* Every pair of domains and of rectifiers, sizes of every parity, channels that leave lanes over and whole lines; with OH = H a plain rectifier. */
@@ -216,6 +236,8 @@ void ops_spool(op_suite *suite)
                                  i & 1 ? HS_SPECTRUM : HS_SPACE, i & 2 ? HS_SPECTRUM : HS_SPACE, false, false, false, false}, {0}});
     }
     rectified(suite);
+    if (op_suite_is_half(suite))
+        sealed(suite);
     op_topic(suite, "frequency dropout");
     for (int i = 0; i < 24; i++)
         add_lowpass(suite, (spool){i ? op_random(suite, 1, 4) : 0,
