@@ -9,7 +9,8 @@
 # bf16; a step as a CUDA graph and launch by launch, bit for bit; NCCL with one rank; two ranks on one GPU through mpi-staged; compute-sanitizer on small
 # shapes where it is installed; then jobs/bench/gpu.sh in the time that is left. SCRATCH keeps logs, and bench.md.
 # GPU_DEVICE=cpu runs the script itself on a machine without a GPU (then nothing is said about one); GPU_SECONDS is the time for all (460);
-# GPU_BENCH=no leaves the benchmark out.
+# GPU_BENCH=no leaves the benchmark out; GPU_STEPS is the length of a training (40), of which those that are reported and the first are not recorded;
+# GPU_PATIENCE multiplies the time that a single command may take (1). `make check-gpu-script` runs all of it on an emulated GPU.
 here=$(cd "$(dirname "$0")" && pwd)
 : "${srcdir:=$here/..}"
 lib=$srcdir/tests/lib.sh
@@ -28,14 +29,15 @@ program() {
 }
 halfspec=${HALFSPEC:-$(program halfspec)}
 [ -n "$halfspec" ] || skip_all "NOTHING WAS TESTED: there is no program halfspec here or in PATH"
+export HS_TEST_SEED="${HS_TEST_SEED:-1}" # who reads this log has no use for a case that only one seed draws
 conf=$scratch/gpu.conf
-cat > "$conf" << 'END'
+cat > "$conf" << END
 data = synthetic:512,16,16,3,10
 net = C16k3 R SP10 C24k5 BN R M3s2 F32 T F10
 batch = 64
-max-steps = 40
+max-steps = ${GPU_STEPS:-40}
 epochs = 1000
-log-every = 1
+log-every = 5
 eval-every = 0
 history.every = 0
 checkpoint.every = 0
@@ -48,38 +50,76 @@ train() {
     ranks=$2
     shift 2
     rm -rf "${scratch:?}/$name"
-    if [ "$ranks" = 1 ]; then set -- "$halfspec" train "$conf" run="$scratch/$name" "$@"; else
-        set -- run_ranks "$ranks" "$halfspec" train "$conf" run="$scratch/$name" "$@"
+    if [ "$ranks" = 1 ]; then set -- within 90 "$halfspec" train "$conf" run="$scratch/$name" "$@"; else
+        # shellcheck disable=SC2086  # words, or nothing
+        set -- run_ranks "$ranks" $limited "$halfspec" train "$conf" run="$scratch/$name" "$@"
     fi
-    "$@" > "$scratch/$name.out" 2> "$scratch/$name.err" && return 0
-    sed 's/^/# /' "$scratch/$name.err"
+    "$@" > "$scratch/$name.out" 2> "$scratch/$name.err"
+    code=$?
+    [ $code != 0 ] || return 0
+    explain $code "$scratch/$name.err"
+    tail -n 5 "$scratch/$name.out" | sed 's/^/# /'
     return 1
 }
-# near A B LIMIT: the same number of losses, none further apart than LIMIT, relative
+# near A B LIMIT: the same number of losses, none further apart than LIMIT, relative. If not: the first pair that is, and how many there are
 near() {
     losses "$1" > "$scratch/a"
     losses "$2" > "$scratch/b"
     paste "$scratch/a" "$scratch/b" | awk -v limit="$3" '
         NF != 2 { bad = 1 }
         { d = ($1 - $2) / ($1 == 0 ? 1 : $1); if (d < 0) d = -d; if (d > worst) worst = d; n++ }
+        NF == 2 && !(d <= limit) && !off { off = n; printf "# step %d: losses %s and %s\n", n, $1, $2 }
         END { printf "# %d losses, worst relative difference %.1e\n", n, worst; exit bad || n == 0 || !(worst <= limit) }'
+}
+# within SECONDS COMMAND...: what hangs ends
+within() {
+    if [ -n "$limited" ]; then
+        most=$(($1 * patience))
+        shift
+        timeout -k 5 "$most" "$@"
+    else
+        shift
+        "$@"
+    fi
+}
+patience=${GPU_PATIENCE:-1}
+limited=
+! command -v timeout > /dev/null || limited="timeout -k 5 $((90 * patience))"
+# explain CODE LOG: the beginning, where the first difference stands, and the end of what a command said
+explain() {
+    case $1 in
+    124 | 137) echo "# it was ended: it took too long, or hangs" ;;
+    134 | 139) echo "# it died by a signal ($(($1 - 128)))" ;;
+    *) echo "# exit code $1" ;;
+    esac
+    awk '{ line[NR] = $0 } END { for (i = 1; i <= NR; i++) if (i <= 40 || i > NR - 40 || line[i] ~ /^not ok/) print "# " line[i] }' "$2"
 }
 # quietly NAME COMMAND...: what it prints goes to SCRATCH/NAME.out, and to us if it fails
 quietly() {
     log=$scratch/$1.out
     shift
-    "$@" > "$log" 2>&1
+    within 150 "$@" > "$log" 2>&1
     code=$?
-    [ $code = 0 ] || sed 's/^/# /' "$log" | tail -n 60
+    [ $code != 0 ] || return 0
+    explain $code "$log"
+    if grep -qE 'illegal|misaligned|unspecified launch|invalid (configuration|argument|device)' "$log"; then
+        echo "# the same, each launch waited for, so that the one that fails is named:"
+        CUDA_LAUNCH_BLOCKING=1 within 60 "$@" 2>&1 | grep -v '^ok' | head -n 20 | sed 's/^/# /'
+    fi
     return $code
 }
 
-"$halfspec" version | sed 's/^/# /'
-nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,power.limit --format=csv 2> /dev/null | sed 's/^/# /'
+# ---- facts: what somebody who has only this log wants to know -------------------------------------------------------------------------------
+"$halfspec" version 2>&1 | sed 's/^/# /'
+echo "# $(uname -srm), $(nproc 2> /dev/null) processors, CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES-not set}"
+nvidia-smi --query-gpu=index,name,driver_version,memory.total,memory.used,compute_mode,mig.mode.current,clocks.sm,clocks.mem,power.limit --format=csv \
+    2> /dev/null | sed 's/^/# /'
+ldd "$halfspec" 2> /dev/null | grep -E 'not found|cuda|cublas|cufft|nccl' | sed 's/^[[:space:]]*/# /'
 if ! "$halfspec" train "$conf" run="$scratch/probe" device="$device" max-steps=1 > "$scratch/probe.out" 2> "$scratch/probe.err"; then
     skip_all "NOTHING WAS TESTED ON A GPU: $(cat "$scratch/probe.err")"
 fi
 sed -n '1s/^/# /p' "$scratch/probe.out"
+"$halfspec" train "$conf" run="$scratch/plan" device="$device" --dry-run 2>&1 | sed 's/^/# /'
 
 # ---- ops ---------------------------------------------------------------------------------------------------------------------------
 ops=$(program t_cpu_ops)
@@ -125,6 +165,7 @@ check "the same run again" train again 1 device="$device" precision=fp32
 check "gives equal losses to the last digit" near fp32 again 0
 if [ "$device" = cuda ]; then
     for precision in fp32 bf16; do
+        check "steps in $precision are repeated as a CUDA graph" grep -q "^recorded steps" "$scratch/$precision.out"
         check "launch by launch in $precision" train "launches-$precision" 1 device=cuda precision="$precision" graph=no
         check "gives the bits of a CUDA graph" near "$precision" "launches-$precision" 0
     done
@@ -149,7 +190,7 @@ sanitize() {
     way=$3
     shift 3
     if [ $(($(date +%s) - began)) -gt $((total * 5 / 8)) ]; then skip "NOT LOOKED AT by $tool, the time is over: $cases"; else
-        check "compute-sanitizer $tool finds nothing in $cases" quietly "$tool" \
+        check "compute-sanitizer $tool finds nothing in $cases" quietly "$tool-$(echo "$cases" | tr ' ' -)" \
             env HALFSPEC_CUDA_CONV="$way" "$sanitizer" --tool "$tool" --error-exitcode 9 "$@"
     fi
 }
@@ -173,7 +214,7 @@ bench=$srcdir/jobs/bench/gpu.sh
 left=$((total - $(date +%s) + began))
 export HALFSPEC="$halfspec"
 if [ "$device" = cuda ]; then
-    sh "$bench" -t "$left" -r 2 -s 1 -o "$scratch/bench.md"
+    sh "$bench" -t "$left" -r 2 -s 1 -m graph -o "$scratch/bench.md"
 else
     sh "$bench" -t "$left" -r 1 -s 0.1 -d "$device" -n generic-3 -b 4 -p fp32 -o "$scratch/bench.md"
 fi 2>&1 | sed 's/^/# /'

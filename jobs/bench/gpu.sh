@@ -1,7 +1,7 @@
 #!/bin/sh
 # gpu.sh - halfspec's training step against PyTorch's on one GPU, alternating in one run, and each layer against what the device can do:
 #
-#     sh jobs/bench/gpu.sh [-n NETS] [-b BATCHES] [-p PRECISIONS] [-r ROUNDS] [-s SECONDS] [-t BUDGET] [-d DEVICE] [-o FILE.md]
+#     sh jobs/bench/gpu.sh [-n NETS] [-b BATCHES] [-p PRECISIONS] [-r ROUNDS] [-s SECONDS] [-t BUDGET] [-m MODES] [-d DEVICE] [-o FILE.md]
 #
 #   -n   networks as NAME-SIDE or NAME-SIDE-periodic, comma-separated
 #        (paper-sp-3-periodic,deep-3,generic-3,deep-5,paper-sp-5-periodic,paper-sp-3,generic-5,paper-sp-5)
@@ -10,8 +10,9 @@
 #   -r   rounds: each measures halfspec, then PyTorch                   (3)
 #   -s   seconds for a measurement, behind its warm-up                  (1)
 #   -t   seconds for all: what no longer fits is left out and said so   (3600)
+#   -m   modes of PyTorch; compiling a network for its fastest kernels takes minutes (graph,compile)
 #   -d   device of both sides                                           (cuda)
-#   -o   write the tables there too, as Markdown, with what they were measured on
+#   -o   write the tables there too, as Markdown, with what they were measured on; after every network, so that what there is when time runs out stays
 #
 # A step is forward, backward and Adam; no data is loaded on either side. PyTorch runs by pixels in memory, as a CUDA graph of its eager kernels and
 # compiled with max-autotune (spectral pooling as products with a matrix; its FFT as a graph too) in the first round, in the later ones in the modes
@@ -22,8 +23,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 give_up() { printf '%s: %s\n' "$0" "$*" >&2; exit 2; }
 
 nets=paper-sp-3-periodic,deep-3,generic-3,deep-5,paper-sp-5-periodic,paper-sp-3,generic-5,paper-sp-5
-batches=512,128,1024 precisions=bf16,tf32 rounds=3 seconds=1 budget=3600 device=cuda out=
-while getopts n:b:p:r:s:t:d:o: option; do
+batches=512,128,1024 precisions=bf16,tf32 rounds=3 seconds=1 budget=3600 modes=graph,compile device=cuda out=
+while getopts n:b:p:r:s:t:m:d:o: option; do
     case $option in
     n) nets=$OPTARG ;;
     b) batches=$OPTARG ;;
@@ -31,6 +32,7 @@ while getopts n:b:p:r:s:t:d:o: option; do
     r) rounds=$OPTARG ;;
     s) seconds=$OPTARG ;;
     t) budget=$OPTARG ;;
+    m) modes=$OPTARG ;;
     d) device=$OPTARG ;;
     o) out=$OPTARG ;;
     *) sed -n '2,/^set/{/^#/p;}' "$0" >&2; exit 2 ;;
@@ -56,10 +58,15 @@ began=$(date +%s)
 : > "$scratch/left"
 : > "$scratch/failed"
 elapsed() { echo $(($(date +%s) - began)); }
+# within COMMAND...: what hangs ends with the budget, and half a minute later at most
+within() {
+    left=$((budget - $(elapsed)))
+    if command -v timeout > /dev/null; then timeout -k 5 $((left > 0 ? left + 30 : 30)) "$@"; else "$@"; fi
+}
 
 # bench FILE PART: what halfspec prints goes to FILE. Uses net, side, boundary, batch, precision.
 bench() {
-    "$program" bench "net=$net k=$side" "$2" device="$device" precision="$precision" batch="$batch" boundary="$boundary" --seconds "$seconds" \
+    within "$program" bench "net=$net k=$side" "$2" device="$device" precision="$precision" batch="$batch" boundary="$boundary" --seconds "$seconds" \
         --no-errors --json "$scratch/json" > "$1" 2>&1
 }
 
@@ -73,7 +80,7 @@ ours() {
 # theirs ROUND: a line of $scratch/theirs for each mode
 theirs() {
     [ -n "$python" ] || return 0
-    how=graph,compile
+    how=$modes
     [ "$device" != cpu ] || how=eager
     pools=- keep=
     [ "$net" != paper-sp ] || pools=matrix,fft
@@ -87,7 +94,7 @@ theirs() {
     else
         keep=$("$python" "$here/peer_table.py" --keep "$label" "$scratch")
     fi
-    "$python" "$here/torch_nets.py" "$net" "$side" --batch "$batch" --device "$device" --dtype "$precision" --boundary "$boundary" --seconds "$seconds" \
+    within "$python" "$here/torch_nets.py" "$net" "$side" --batch "$batch" --device "$device" --dtype "$precision" --boundary "$boundary" --seconds "$seconds" \
         --modes "$keep" > "$scratch/out" 2> "$scratch/err" || return 1
     sed "s/^{/{\"label\":\"$label\",/" "$scratch/out" >> "$scratch/theirs"
 }
@@ -97,7 +104,9 @@ compare() {
     round=1
     while [ "$round" -le "$rounds" ]; do
         ours || { sed 's/^/# /' "$scratch/out" >&2; echo "$label: halfspec failed" | tee -a "$scratch/failed" >&2; return 0; }
-        theirs "$round" || { tail -n 3 "$scratch/err" >&2; echo "$label: PyTorch failed" | tee -a "$scratch/failed" >&2; return 0; }
+        tail -n 1 "$scratch/ours" | sed -n 's/.*"img_per_s":\([0-9.e+]*\).*/    halfspec \1 img\/s/p' >&2
+        theirs "$round" || { tail -n 12 "$scratch/err" | sed 's/^/# /' >&2; echo "$label: PyTorch failed" | tee -a "$scratch/failed" >&2; return 0; }
+        [ ! -s "$scratch/theirs" ] || sed -n "s/.*\"label\":\"$label\".*\"mode\":\"\([^\"]*\)\".*\"img_per_s\":\([0-9.e+]*\).*/    \1 \2 img\/s/p" "$scratch/out" >&2
         round=$((round + 1))
     done
 }
@@ -107,6 +116,34 @@ layers() {
         printf '\n%s\n' "$label"
         sed -n '/^layers/,$p' "$scratch/out"
     fi >> "$scratch/layers"
+}
+
+# tables FLAGS
+tables() {
+    if [ -s "$scratch/theirs" ]; then
+        # shellcheck disable=SC2086  # a word, or nothing
+        "$python" "$here/peer_table.py" $1 --by "sh jobs/bench/gpu.sh" "$scratch"
+    else
+        sed -n 's/^{"label":"\([^"]*\)".*"img_per_s":\([0-9.e+]*\).*/\1: \2 img\/s/p' "$scratch/ours"
+    fi
+    [ ! -s "$scratch/failed" ] || sed 's/^/FAILED: /' "$scratch/failed"
+    [ ! -s "$scratch/left" ] || printf '\nLeft out, %s s were over: %s\n' "$budget" "$(paste -s -d ';' "$scratch/left")"
+}
+# keep: all there is so far to the file
+keep() {
+    [ -n "$out" ] || return 0
+    mkdir -p "$(dirname "$out")"
+    {
+        tables --markdown
+        if command -v nvidia-smi > /dev/null; then
+            printf '\n```\n'
+            nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw --format=csv
+            printf '```\n'
+        fi
+        printf '\nLayers, per cent of what the measured peaks allow:\n\n```'
+        [ ! -s "$scratch/layers" ] || cat "$scratch/layers"
+        printf '```\n'
+    } > "$out"
 }
 
 longest=0 first=${batches%%,*}
@@ -128,39 +165,16 @@ for batch in $(echo "$batches" | tr ',' ' '); do
             printf '%s s: %s\n' "$start" "$label" >&2
             compare
             [ "$batch" != "$first" ] || layers
+            keep
             took=$(($(elapsed) - start))
             [ "$took" -le "$longest" ] || longest=$took
         done
     done
 done
 
-# tables FLAGS
-tables() {
-    if [ -s "$scratch/theirs" ]; then
-        # shellcheck disable=SC2086  # a word, or nothing
-        "$python" "$here/peer_table.py" $1 --by "sh jobs/bench/gpu.sh" "$scratch"
-    else
-        sed -n 's/^{"label":"\([^"]*\)".*"img_per_s":\([0-9.e+]*\).*/\1: \2 img\/s/p' "$scratch/ours"
-    fi
-    [ ! -s "$scratch/failed" ] || sed 's/^/FAILED: /' "$scratch/failed"
-    [ ! -s "$scratch/left" ] || printf '\nLeft out, %s s were over: %s\n' "$budget" "$(paste -s -d ';' "$scratch/left")"
-}
 tables ""
 if [ -s "$scratch/layers" ]; then
     cat "$scratch/layers"
 fi
-if [ -n "$out" ]; then
-    mkdir -p "$(dirname "$out")"
-    {
-        tables --markdown
-        if command -v nvidia-smi > /dev/null; then
-            printf '\n```\n'
-            nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw --format=csv
-            printf '```\n'
-        fi
-        printf '\nLayers, per cent of what the measured peaks allow:\n\n```'
-        [ ! -s "$scratch/layers" ] || cat "$scratch/layers"
-        printf '```\n'
-    } > "$out"
-fi
+keep
 [ ! -s "$scratch/failed" ]

@@ -106,27 +106,46 @@ static hs_status device_batch(hs_world *w, const place *p)
     return backend->memory->copy(w->stream, w->look.on_device + 3 * p->batch, hs_net_totals(w->net), 3 * sizeof(double));
 }
 
-hs_status hs_look_make(hs_world *w)
+/* This rank's samples from FIRST on. */
+static hs_feed_desc describe(const hs_world *w, int64_t *first)
+{
+    hs_feed_desc desc = {.shape = w->held->shape, .bytes = w->held->bytes, .capacity = w->capacity, .seed = (uint64_t)w->config->seed,
+                         .scaling = w->scaling.count ? &w->scaling : NULL, .resident = true};
+    hs_world_held(w, w->comm->rank, first, &desc.count);
+    return desc;
+}
+
+static int batches_of(const hs_world *w)
 {
     place p;
-    hs_look *look = &w->look;
-    look->batches = 0;
+    int batches = 0;
     for (bool more = first_batch(w, &p); more; more = next_batch(w, &p))
-        look->batches++;
-    return hs_calloc((size_t)look->batches + 1, sizeof *look->sums, "sums of an evaluation", &look->sums);
+        batches++;
+    return batches;
+}
+
+size_t hs_look_bytes(const hs_world *w)
+{
+    int64_t first;
+    const hs_data_ops *ops = w->device->backend->data;
+    const hs_feed_desc desc = describe(w, &first);
+    return ops && desc.count > 0 ? ops->bytes(&desc) + (size_t)batches_of(w) * sizeof *w->look.sums : 0;
+}
+
+hs_status hs_look_make(hs_world *w)
+{
+    w->look.batches = batches_of(w);
+    return hs_calloc((size_t)w->look.batches + 1, sizeof *w->look.sums, "sums of an evaluation", &w->look.sums);
 }
 
 hs_status hs_look_settle(hs_world *w)
 {
     const hs_data_ops *ops = w->device->backend->data;
-    int64_t count;
+    const hs_feed_desc desc = describe(w, &w->look.first);
+    const size_t sums = (size_t)w->look.batches * sizeof *w->look.sums, bytes = hs_look_bytes(w);
     void *memory;
-    hs_world_held(w, w->comm->rank, &w->look.first, &count);
-    if (!ops || count == 0)
+    if (bytes == 0)
         return HS_OK;
-    const hs_feed_desc desc = {.count = count, .shape = w->held->shape, .bytes = w->held->bytes, .capacity = w->capacity,
-                               .seed = (uint64_t)w->config->seed, .scaling = w->scaling.count ? &w->scaling : NULL, .resident = true};
-    const size_t sums = (size_t)w->look.batches * sizeof *w->look.sums, bytes = ops->bytes(&desc) + sums;
     const double mib = 1048576.0, room = w->config->resident * (double)ops->room(w->device);
     if ((double)bytes > room) {
         if (w->comm->rank == 0)
@@ -139,7 +158,7 @@ hs_status hs_look_settle(hs_world *w)
     HS_TRY(ops->plan(w->device, &desc, &w->look.feed));
     if (w->comm->rank == 0)
         hs_info(w->log, "held-out set on the device: %.1f MiB", (double)bytes / mib);
-    return hs_intake_load(w, w->held, w->look.first, count, w->look.feed);
+    return hs_intake_load(w, w->held, w->look.first, desc.count, w->look.feed);
 }
 
 void hs_look_close(hs_world *w)

@@ -64,6 +64,13 @@ static void tell(const hs_trainer *t, size_t bytes, size_t room)
                 (double)bytes / mib, w->config->resident, (double)room / mib);
 }
 
+size_t hs_intake_bytes(const hs_trainer *t)
+{
+    const hs_data_ops *ops = t->world.device->backend->data;
+    const hs_feed_desc desc = describe(&t->world, NULL);
+    return ops && !t->shards ? ops->bytes(&desc) : 0;
+}
+
 hs_status hs_intake_make(hs_trainer *t)
 {
     hs_world *w = &t->world;

@@ -66,6 +66,21 @@ static void memory_rows(const hs_trainer *t)
     hs_info(log, "filter history on disk, uncompressed: about %s", text[8]);
 }
 
+/* What the network has left, and what data would take of it; see intake.c for who gets it. */
+static void device_row(const hs_trainer *t)
+{
+    const hs_world *w = &t->world;
+    const hs_data_ops *ops = w->device->backend->data;
+    char text[3][32];
+    if (!ops)
+        return;
+    bytes_text((double)ops->room(w->device), text[0], sizeof text[0]);
+    bytes_text((double)hs_intake_bytes(t), text[1], sizeof text[1]);
+    bytes_text((double)hs_look_bytes(w), text[2], sizeof text[2]);
+    hs_info(w->log, "device memory left for data: %s, of which %g may hold the training set, %s, and the same of the rest the held-out set, %s", text[0],
+            w->config->resident, text[1], text[2]);
+}
+
 /* The process as the kernel will see it at its largest; on a GPU the network is not in it. */
 static void footprint_rows(const hs_trainer *t)
 {
@@ -100,6 +115,7 @@ void hs_table_plan(hs_trainer *t, bool full)
     if (full) {
         layer_rows(t);
         memory_rows(t);
+        device_row(t);
         footprint_rows(t);
     }
     steps_row(t);

@@ -275,6 +275,8 @@ void hs_step_place(const hs_trainer *t, int64_t number, hs_step *step); /* which
 
 /* intake.c. Behind hs_world_feeds; not collective. */
 hs_status hs_intake_make(hs_trainer *t);
+size_t hs_intake_bytes(const hs_trainer *t); /* of device memory that the whole training set would take; 0: it is not for the device */
+size_t hs_look_bytes(const hs_world *w);     /* that of this rank's held-out samples and sums */
 /* Samples [FIRST, FIRST + COUNT) of SET to FEED, as its [0, COUNT). */
 hs_status hs_intake_load(const hs_world *w, hs_dataset *set, int64_t first, int64_t count, hs_feed *feed);
 void hs_intake_close(hs_trainer *t);
