@@ -86,6 +86,12 @@ static size_t scratch_bytes(const hs_conv *plan)
     return is_fft(plan) ? hs_cuda_fft_scratch(plan) : hs_cuda_space_scratch(plan);
 }
 
+static void grid(const hs_conv *plan, int *h, int *w)
+{
+    *h = plan->fft.grid_h;
+    *w = plan->fft.grid_w;
+}
+
 static bool backward_reads_x(const hs_conv *plan)
 {
     return !is_fft(plan) || hs_cuda_fft_reads_x(plan);
@@ -136,6 +142,7 @@ const hs_conv_ops hs_cuda_conv_ops = {
     .saved_bytes = saved_bytes,
     .scratch_bytes = scratch_bytes,
     .backward_reads_x = backward_reads_x,
+    .grid = grid,
     .seals = seals,
     .forward = forward,
     .backward = backward,
