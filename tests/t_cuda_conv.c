@@ -209,7 +209,7 @@ static void numbered(void **state)
 
 /* ---- sealed edges: maps in bf16 ---------------------------------------------------------------------------------------------- */
 
-static double closely = 1e-6; /* a GPU's tensor cores cut off what sums lose */
+static double closely = 1e-6; /* on a GPU more: tensor cores cut off what sums lose, and cuDNN may leave a shape to us */
 
 /* All inputs are rounded to bf16 beforehand, so that products are exact: what is left is the one rounding of what is stored as bf16. In the
  * mean square that is 2^-9 / sqrt(3) of a number, and numbers lie anywhere between two powers of two: 8e-4. So is all that
@@ -232,7 +232,7 @@ static void seals(const char *way, const hs_conv_desc *shape, int n, bool in, bo
     unsetenv("HALFSPEC_CUDA_CONV");
     reference(&d, n, &own, &ref);
     for (int i = 0; i < OUTPUTS; i++) {
-        const double error = distance(&own.out[i], &ref.out[i]), least = rounds[i] && n ? 3e-4 : 0;
+        const double error = distance(&own.out[i], &ref.out[i]), least = rounds[i] && n && closely < 5e-6 ? 3e-4 : 0;
         const double most = !rounds[i] ? closely : apart || strcmp(getenv("FAKE_CUDNN"), "no-fusion") == 0 ? 4e-3 : 2e-3;
         if (!(error >= least && error <= most))
             fail_msg("%s, %d to %d channels, n = %d, sealed %d %d, output %d: relative error %.2e, expected %.1e to %.1e", way, d.ci, d.co, n,
