@@ -6,8 +6,9 @@
  * notation, "C96k3 R", in the decisions sent to other ranks, and by that in the key of its measured costs. Names and indices of all others stay.
  *
  * M goes into the convolution with a rectifier that it alone reads: "C96k3 R M3s2". A backend may have fewer ways to do all three in one than to
- * convolve alone (no FFT, no library), so it joins only where the whole is estimated to be cheaper than the convolution and its rectifier alone are
- * in their best way between maps in space: whatever the pool costs by itself, that is then the shortest. Other ranks follow what rank 0 decided. */
+ * convolve alone (no FFT, no library), so it joins only where that is the shortest: where the whole takes less time, by measurement, than the
+ * convolution with its rectifier in its best way between maps in space and the pool. Where nothing is measured the whole must be estimated to be
+ * cheaper than the convolution alone, whatever the pool costs: backends tell no price of it. Other ranks follow what rank 0 decided. */
 #include <stdio.h>
 #include <string.h>
 
@@ -75,58 +76,81 @@ static bool fuse_relu(hs_net *net, hs_node *relu)
 
 /* ---- max pools ------------------------------------------------------------------------------------------------------------------- */
 
-/* Seconds of the cheapest way between maps in space, below 0 if there is none; only what another rank decided for if FORCED. */
-static double cheapest(const hs_net *net, const hs_node *node, const char *forced)
+/* Seconds of the cheapest way between maps in space, below 0 if there is none; only of those that another rank decided for, if one did. */
+static hs_status cheapest(const hs_net *net, hs_stream *s, const hs_node *node, const char *forced, double *seconds)
 {
     hs_choice list[HS_CHOICES];
-    double seconds = -1;
+    *seconds = -1;
     for (int i = node->kind->choices(net, node, list) - 1; i >= 0; i--) {
-        const bool counts = list[i].in == HS_SPACE && list[i].out == HS_SPACE && (!forced || hs_decision_forced(forced, node, &list[i]));
-        if (counts && (seconds < 0 || list[i].cost < seconds))
-            seconds = list[i].cost;
+        if (list[i].in != HS_SPACE || list[i].out != HS_SPACE || (forced && !hs_decision_forced(forced, node, &list[i])))
+            continue;
+        if (hs_plan_measures(net))
+            HS_TRY(hs_plan_measure(net, s, node, &list[i]));
+        *seconds = *seconds < 0 || list[i].cost < *seconds ? list[i].cost : *seconds;
     }
-    return seconds;
+    return HS_OK;
 }
 
-static bool fuse_max(hs_net *net, hs_node *max)
+/* The same of the convolution and the pool apart, with the map between them as it would then be stored. */
+static hs_status seconds_apart(hs_net *net, hs_stream *s, hs_node *conv, hs_node *max, double *seconds)
+{
+    hs_choice pool = {.in = HS_SPACE, .out = HS_SPACE, .engine = HS_ENGINE_AUTO};
+    conv->sealed_out = max->sealed_in = true;
+    HS_TRY(cheapest(net, s, conv, NULL, seconds));
+    if (hs_plan_measures(net))
+        HS_TRY(hs_plan_measure(net, s, max, &pool));
+    conv->sealed_out = max->sealed_in = false;
+    *seconds += pool.cost;
+    return HS_OK;
+}
+
+static hs_status fuse_max(hs_net *net, hs_stream *s, hs_node *max, bool *joined)
 {
     hs_node *from = max->input[0];
-    const hs_shape whole = from->out;
+    const hs_node alone = *from;
+    double together = -1, apart = -1;
     if (!from->kind->takes_max_out || !from->relu_out || from->pool || from->consumers != 1)
-        return false;
-    const double apart = cheapest(net, from, NULL);
+        return HS_OK;
     hs_window_sides(max, &from->pool, &from->pool_stride);
     from->out = max->out;
-    const double together = cheapest(net, from, net->forced);
-    if (together < 0 || (!net->forced && apart >= 0 && together >= apart)) {
-        from->pool = from->pool_stride = 0;
-        from->out = whole;
-        return false;
-    }
     note(from, max, false);
+    const hs_node whole = *from;
+    hs_status st = cheapest(net, s, from, net->forced, &together);
+    *from = alone;
+    if (st == HS_OK && together >= 0 && !net->forced)
+        st = seconds_apart(net, s, from, max, &apart);
+    if (st != HS_OK || together < 0 || (apart >= 0 && together >= apart))
+        return st;
+    *from = whole;
     bypass(net, max);
-    return true;
+    *joined = true;
+    return HS_OK;
 }
 
-static bool fuse_one(hs_net *net, hs_node *node)
+static hs_status fuse_one(hs_net *net, hs_stream *s, hs_node *node, bool *joined)
 {
-    return (node->kind == &hs_layer_relu && fuse_relu(net, node)) || (node->kind == &hs_layer_max && fuse_max(net, node));
+    *joined = node->kind == &hs_layer_relu && fuse_relu(net, node);
+    return node->kind == &hs_layer_max ? fuse_max(net, s, node, joined) : HS_OK;
 }
 
-hs_status hs_plan_fuse(hs_net *net)
+hs_status hs_plan_fuse(hs_net *net, hs_stream *s)
 {
     int kept = 1;
+    hs_status st = HS_OK;
     if (net->keep_apart)
         return HS_OK;
     HS_TRY(hs_calloc((size_t)net->layers, sizeof *net->fused, "planner", &net->fused));
-    for (int i = 1; i < net->layers; i++)
-        if (fuse_one(net, net->layer[i])) {
-            net->fused[net->fuseds++] = net->layer[i];
-            net->layer[i] = net->layer[0]; /* which reads nothing, until the list closes up */
-        }
+    for (int i = 1; i < net->layers && st == HS_OK; i++) {
+        bool joined = false;
+        st = fuse_one(net, s, net->layer[i], &joined);
+        if (!joined)
+            continue;
+        net->fused[net->fuseds++] = net->layer[i];
+        net->layer[i] = net->layer[0]; /* which reads nothing, until the list closes up */
+    }
     for (int i = 1; i < net->layers; i++)
         if (net->layer[i] != net->layer[0])
             net->layer[kept++] = net->layer[i];
     net->layers = kept;
-    return HS_OK;
+    return st;
 }

@@ -161,7 +161,9 @@ hs_status hs_net_declare(hs_net *net, hs_node *node, const char *name, const hs_
 /* ---- plan.c, memory.c ------------------------------------------------------------------------------------------------------- */
 
 hs_status hs_plan_choose(hs_net *net, hs_stream *stream); /* domains, engines; builds net->step */
-hs_status hs_plan_fuse(hs_net *net); /* fuse.c: before the search, needs being marked */
+hs_status hs_plan_fuse(hs_net *net, hs_stream *s); /* fuse.c: before the search, needs being marked */
+bool hs_plan_measures(const hs_net *net); /* rather than believe estimates */
+hs_status hs_plan_measure(const hs_net *net, hs_stream *s, const hs_node *node, hs_choice *choice); /* into choice->cost */
 bool hs_plan_seals(const hs_net *net, bool sealed, hs_domain domain); /* does the device store this edge in a way of its own? */
 /* "conv1=fft:space>spectrum;", with what joined "conv1=fft+relu:..", "conv1=direct+relu+max:..", "pool1=relu+-+relu:.." */
 void hs_decision_text(const hs_node *node, const hs_choice *choice, char *text, size_t capacity);

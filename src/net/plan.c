@@ -120,18 +120,22 @@ static hs_status list_choices(const hs_net *net, const hs_node *node, stage *own
                                   node->name, net->backend->name);
 }
 
-/* Times in place of estimates; what was measured before, here or in another run, is not measured again. */
-static hs_status measure_choices(const hs_net *net, hs_stream *s, const hs_node *node, stage *own)
+/* What was measured before, here or in another run, is not measured again. */
+hs_status hs_plan_measure(const hs_net *net, hs_stream *s, const hs_node *node, hs_choice *choice)
 {
     char what[HS_WISDOM_KEY];
-    for (int c = 0; c < own->count && node->inputs == 1; c++) {
-        hs_choice *choice = &own->list[c];
-        hs_wisdom_of_choice(net, node, choice, what, sizeof what);
-        if (hs_wisdom_knows(net->plan.wisdom, what, &choice->cost))
-            continue;
-        HS_TRY(hs_measure_choice(net, node, s, choice));
-        HS_TRY(hs_wisdom_learn(net->plan.wisdom, what, choice->cost));
-    }
+    hs_wisdom_of_choice(net, node, choice, what, sizeof what);
+    if (hs_wisdom_knows(net->plan.wisdom, what, &choice->cost))
+        return HS_OK;
+    HS_TRY(hs_measure_choice(net, node, s, choice));
+    return hs_wisdom_learn(net->plan.wisdom, what, choice->cost);
+}
+
+/* Times in place of estimates. */
+static hs_status measure_choices(const hs_net *net, hs_stream *s, const hs_node *node, stage *own)
+{
+    for (int c = 0; c < own->count && node->inputs == 1; c++)
+        HS_TRY(hs_plan_measure(net, s, node, &own->list[c]));
     return HS_OK;
 }
 
@@ -157,7 +161,7 @@ static hs_status measure_transform(const hs_net *net, hs_stream *s, hs_shape sha
     return hs_wisdom_learn(net->plan.wisdom, what, *seconds);
 }
 
-static bool measures(const hs_net *net)
+bool hs_plan_measures(const hs_net *net)
 {
     return net->plan.mode && strcmp(net->plan.mode, "estimate") != 0 && !net->forced;
 }
@@ -167,13 +171,13 @@ static hs_status survey(const hs_net *net, hs_stream *s, stage *stages)
     for (int i = 0; i < net->layers; i++) {
         for (int d = 0; d < 2; d++)
             stages[i].change[d] = transform_cost(net, net->layer[i]->out, (hs_domain)d);
-        if (measures(net)) {
+        if (hs_plan_measures(net)) {
             HS_TRY(measure_transform(net, s, net->layer[i]->out, &stages[i].change[HS_SPACE]));
             stages[i].change[HS_SPECTRUM] = stages[i].change[HS_SPACE];
         }
         if (i > 0)
             HS_TRY(list_choices(net, net->layer[i], &stages[i]));
-        if (i > 0 && measures(net))
+        if (i > 0 && hs_plan_measures(net))
             HS_TRY(measure_choices(net, s, net->layer[i], &stages[i]));
     }
     return HS_OK;
@@ -220,7 +224,7 @@ static void take_path(const hs_net *net, const stage *stages)
         node->engine = b->choice.engine;
         node->way = b->choice.way;
         node->predicted = b->choice.estimate;
-        node->measured = measures(net) && node->inputs == 1 ? b->choice.cost : 0;
+        node->measured = hs_plan_measures(net) && node->inputs == 1 ? b->choice.cost : 0;
         d = b->before;
     }
 }
@@ -247,7 +251,7 @@ static hs_status insert_transform(hs_net *net, hs_node *before, int number[2], h
     snprintf(t->name, sizeof t->name, "%sfft%d", t->to == HS_SPACE ? "i" : "", ++number[t->to]);
     snprintf(t->notation, sizeof t->notation, "-");
     t->predicted = transform_cost(net, t->in, t->from);
-    if (measures(net)) {
+    if (hs_plan_measures(net)) {
         char what[HS_WISDOM_KEY];
         hs_wisdom_of_transform(net, t->in, what, sizeof what);
         hs_wisdom_knows(net->plan.wisdom, what, &t->measured);
@@ -336,7 +340,7 @@ static hs_status choose(hs_net *net, hs_stream *stream)
 {
     stage *stages = NULL;
     mark_needs(net, net->layer, net->layers);
-    HS_TRY(hs_plan_fuse(net));
+    HS_TRY(hs_plan_fuse(net, stream));
     seal_edges(net, net->layer, net->layers);
     HS_TRY(hs_calloc((size_t)net->layers, sizeof *stages, "plan", &stages));
     hs_status st = survey(net, stream, stages);
@@ -356,7 +360,7 @@ static hs_status choose(hs_net *net, hs_stream *stream)
 hs_status hs_plan_choose(hs_net *net, hs_stream *stream)
 {
     hs_wisdom *given = net->plan.wisdom, *own = NULL;
-    if (measures(net) && !given)
+    if (hs_plan_measures(net) && !given)
         HS_TRY(hs_wisdom_open("", "", net->device->log, &own));
     net->plan.wisdom = given ? given : own;
     hs_status st = choose(net, stream);
