@@ -139,6 +139,74 @@ static void missing_barrier(void **state)
     assert_true(found(PLANTED_BARRIER));
 }
 
+static bool adds_one(planted_fault fault)
+{
+    bench b;
+    int wrong = 0;
+    set_up(&b);
+    must(planted_neighbours(b.stream, fault, COUNT, b.x, b.y));
+    fetch(&b);
+    for (int i = 0; i < COUNT; i++)
+        wrong += b.back[i] != (float)(i + 1);
+    tear_down(&b);
+    return wrong == 0;
+}
+
+static void neighbours_in_child(void)
+{
+    if (!adds_one(planted))
+        _exit(1);
+}
+
+/* What gives the right numbers here all the same, and on a GPU most of the time. */
+static void races(void **state)
+{
+    (void)state;
+    assert_true(adds_one(PLANTED_NONE));
+    planted = PLANTED_UNWRITTEN;
+    assert_false(goes_well(neighbours_in_child));
+    if (!planted_watched()) { /* built with the address sanitizer, which knows of no threads */
+        print_message("races are not looked for in this build\n");
+        return;
+    }
+    const planted_fault faults[] = {PLANTED_WARP, PLANTED_BLOCKS};
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        planted = faults[i];
+        assert_false(goes_well(neighbours_in_child));
+    }
+}
+
+/* One stream writes, another reads, and only the event orders them. */
+static bool waits;
+
+static void two_streams(void)
+{
+    bench b;
+    cudaStream_t other;
+    cudaEvent_t written, unused;
+    set_up(&b);
+    must(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking));
+    must(cudaEventCreateWithFlags(&written, cudaEventDisableTiming));
+    must(cudaEventCreateWithFlags(&unused, cudaEventDisableTiming));
+    must(planted_neighbours(b.stream, PLANTED_NONE, COUNT, b.x, b.y));
+    must(cudaEventRecord(written, b.stream));
+    must(cudaStreamWaitEvent(other, waits ? written : unused, 0));
+    must(planted_warp_sums(other, COUNT, b.y, b.x));
+    must(cudaStreamSynchronize(b.stream)); /* first, so that the numbers are right in either case */
+    must(cudaStreamSynchronize(other));
+}
+
+static void missing_event(void **state)
+{
+    (void)state;
+    if (!planted_watched())
+        return;
+    waits = true;
+    assert_true(goes_well(two_streams));
+    waits = false;
+    assert_false(goes_well(two_streams));
+}
+
 static void wrong_launch(void)
 {
     bench b;
@@ -387,6 +455,8 @@ int main(void)
         cmocka_unit_test(wrong_index),
         cmocka_unit_test(missing_barrier),
         cmocka_unit_test(divergent_barrier),
+        cmocka_unit_test(races),
+        cmocka_unit_test(missing_event),
         cmocka_unit_test(missing_copy),
         cmocka_unit_test(missing_wait),
         cmocka_unit_test(fresh_memory_is_poisoned),

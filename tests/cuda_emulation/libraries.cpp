@@ -111,6 +111,13 @@ cufftResult execute(int handle, cufftType type, void *from, void *to)
     if (found == plans.end() || found->second.type != type || !found->second.stream)
         return CUFFT_INVALID_PLAN;
     fft_plan *p = &found->second;
+    const std::uintptr_t x = reinterpret_cast<std::uintptr_t>(from), y = reinterpret_cast<std::uintptr_t>(to);
+    const bool forward = type == CUFFT_R2C;
+    if (!emulation::is_device(from) || !emulation::is_device(to) || x % (forward ? 4 : 8) || y % (forward ? 8 : 4))
+        return CUFFT_INVALID_VALUE;
+    /* In place, a row of reals lies where its row of complex numbers does. */
+    if (x == y && (p->in_row * (forward ? 1 : 2) != p->out_row * (forward ? 2 : 1) || p->in_dist * (forward ? 1 : 2) != p->out_dist * (forward ? 2 : 1)))
+        return CUFFT_INVALID_VALUE;
     emulation::queue(p->stream, [=] {
         const char *in = static_cast<const char *>(emulation::reach(from, "cuFFT"));
         char *out = static_cast<char *>(emulation::reach(to, "cuFFT"));
@@ -140,6 +147,11 @@ cufftResult cufftPlanMany(cufftHandle *plan, int rank, int *n, int *inembed, int
         return CUFFT_INVALID_VALUE; /* more than this the stand-in does not do */
     if (n[0] < 1 || n[1] < 1 || batch < 1)
         return CUFFT_INVALID_SIZE;
+    if (emulation::spoils_recording()) /* allocates */
+        return CUFFT_ALLOC_FAILED;
+    const int half = n[1] / 2 + 1, in_row = type == CUFFT_R2C ? n[1] : half, out_row = type == CUFFT_R2C ? half : n[1];
+    if (inembed[1] < in_row || onembed[1] < out_row || (batch > 1 && (idist < n[0] * inembed[1] || odist < n[0] * onembed[1])))
+        return CUFFT_INVALID_VALUE; /* rows or planes overlap */
     fft_plan p{n[0], n[1], inembed[1], idist, onembed[1], odist, batch, type, nullptr, {}, {}, {}, {}};
     circle(p.h, p.cos_h, p.sin_h);
     circle(p.w, p.cos_w, p.sin_w);
@@ -176,11 +188,14 @@ cufftResult cufftDestroy(cufftHandle plan)
 
 struct cublasContext {
     cudaStream_t stream;
+    bool has_workspace;
 };
 
 cublasStatus_t cublasCreate(cublasHandle_t *handle)
 {
-    *handle = new cublasContext{nullptr};
+    if (emulation::spoils_recording()) /* allocates */
+        return CUBLAS_STATUS_ALLOC_FAILED;
+    *handle = new cublasContext{nullptr, false};
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -193,6 +208,7 @@ cublasStatus_t cublasDestroy(cublasHandle_t handle)
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream)
 {
     handle->stream = stream;
+    handle->has_workspace = false; /* as the original */
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -202,9 +218,12 @@ cublasStatus_t cublasSetMathMode(cublasHandle_t, cublasMath_t)
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasSetWorkspace(cublasHandle_t, void *workspace, size_t)
+cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void *workspace, size_t)
 {
-    return emulation::is_device(workspace) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+    if (!emulation::is_device(workspace) || reinterpret_cast<std::uintptr_t>(workspace) % 256)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    handle->has_workspace = true;
+    return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasGetVersion(cublasHandle_t, int *version)
@@ -310,6 +329,12 @@ static void touch_column(void *c, std::size_t bytes, bool read)
     emulation::shadow::touched(c, bytes, emulation::shadow::WRITES);
 }
 
+/* A matrix where one may be. */
+static bool fits(const void *matrix, cudaDataType type)
+{
+    return emulation::is_device(matrix) && reinterpret_cast<std::uintptr_t>(matrix) % (type == CUDA_R_16BF ? 2 : 4) == 0;
+}
+
 static int kept_bits(cublasComputeType_t compute)
 {
     return compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? 10 : compute == CUBLAS_COMPUTE_32F_FAST_16BF ? 7 : 23;
@@ -324,6 +349,10 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
     const bool ta = op_a == CUBLAS_OP_T, tb = op_b == CUBLAS_OP_T;
     if (!handle->stream)
         return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (emulation::is_recording(handle->stream) && !handle->has_workspace)
+        emulation::die("cuBLAS", "is recorded without a workspace of ours, so it takes one of its own at every recording");
+    if (!alpha || !beta || emulation::is_device(alpha) || emulation::is_device(beta) || !fits(a, type_a) || !fits(b, type_b) || !fits(c, type_c))
+        return CUBLAS_STATUS_INVALID_VALUE; /* the mode of pointers is that of the host */
     if (m < 0 || n < 0 || k < 0 || batch < 0 || batch > 65535 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m || lda < 1 ||
         ldb < 1 || ldc < 1)
         return CUBLAS_STATUS_INVALID_VALUE;

@@ -137,7 +137,7 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataTyp
         } else if (sum_now(memory, count, type, op, comm) != MPI_SUCCESS) {
             comm->state = ncclSystemError;
         }
-    });
+    }, "NCCL", comm->size > 1);
     if (!recorded)
         cudaEventRecord(comm->last, stream);
     return ncclInProgress;

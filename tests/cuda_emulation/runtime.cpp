@@ -121,6 +121,8 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const vo
 
 cudaError_t cudaMallocHost(void **memory, size_t bytes)
 {
+    if (emulation::spoils_recording())
+        return failed(cudaErrorStreamCaptureUnsupported);
     *memory = std::malloc(bytes ? bytes : 1);
     return *memory ? cudaSuccess : failed(cudaErrorMemoryAllocation);
 }
@@ -266,6 +268,8 @@ cudaError_t emulation::launch(cudaStream_t stream, const char *name, dim3 grid, 
                        block.z <= 64 && block.x * block.y * block.z <= 1024;
     if (!legal)
         return failed(cudaErrorInvalidConfiguration);
+    if (block.x * block.y * block.z > 256) /* with up to 255 registers a thread no more are sure to fit without __launch_bounds__ */
+        die(name, "more than 256 threads in a block: say so in __launch_bounds__, and here");
     if (asked_for("wrong-arch"))
         return failed(cudaErrorNoKernelImageForDevice);
     return queue(stream, [=] { run_grid(name, grid, block, shared, together, thread); }, name);

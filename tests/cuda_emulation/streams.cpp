@@ -25,10 +25,18 @@ using emulation::operation;
 
 struct recording;
 
+/* One record of an event. Who waits, waits for the record that was the last when it was asked to. */
+struct mark {
+    CUstream_st *stream;
+    bool done;
+    clock_of before;
+};
+
 struct piece {
     std::function<void()> work;
     operation what;
     bool elsewhere; /* waits for other processes: not before somebody waits here */
+    std::shared_ptr<mark> needs; /* another stream's; NULL: nothing */
 };
 
 struct CUstream_st {
@@ -38,13 +46,6 @@ struct CUstream_st {
     bool running = false;
     recording *records = nullptr;
     unsigned branch = 0; /* of the recording */
-};
-
-/* One record of an event. Who waits, waits for the record that was the last when it was asked to. */
-struct mark {
-    CUstream_st *stream;
-    bool done;
-    clock_of before;
 };
 
 struct CUevent_st {
@@ -122,7 +123,7 @@ static void run_some()
         auto stream = streams.begin();
         std::advance(stream, drawn((unsigned)streams.size()));
         CUstream_st *s = *stream;
-        if (s->running || s->work.empty() || s->work.front().elsewhere)
+        if (s->running || s->work.empty() || s->work.front().elsewhere || (s->work.front().needs && !s->work.front().needs->done))
             continue;
         s->running = true;
         run_first(s);
@@ -162,7 +163,7 @@ cudaError_t emulation::queue(cudaStream_t stream, std::function<void()> work, co
     if (!stream || !streams.count(stream))
         die("a stream", "was never created, or is gone");
     if (stream->records) {
-        stream->records->work.push_back({std::move(work), placed_in_branch(stream, name), elsewhere});
+        stream->records->work.push_back({std::move(work), placed_in_branch(stream, name), elsewhere, nullptr});
         return cudaSuccess;
     }
     const operation o = placed(stream, name);
@@ -170,16 +171,15 @@ cudaError_t emulation::queue(cudaStream_t stream, std::function<void()> work, co
                                 shadow::begin(o);
                                 work();
                             },
-                            o, elsewhere});
+                            o, elsewhere, nullptr});
     run_some();
     return cudaSuccess;
 }
 
 /* What does not touch memory itself. */
-static void queue_order(CUstream_st *stream, std::function<void()> work)
+static void queue_order(CUstream_st *stream, std::shared_ptr<mark> needs, std::function<void()> work)
 {
-    const bool after_elsewhere = !stream->work.empty() && stream->work.back().elsewhere;
-    stream->work.push_back({std::move(work), operation(), after_elsewhere});
+    stream->work.push_back({std::move(work), operation(), false, std::move(needs)});
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
@@ -269,7 +269,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     }
     auto now = std::make_shared<mark>(mark{stream, false, placed(stream, "an event").before});
     event->last = now;
-    queue_order(stream, [now] { now->done = true; });
+    queue_order(stream, nullptr, [now] { now->done = true; });
     return cudaSuccess;
 }
 
@@ -296,7 +296,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
         return join(stream, event);
     if (event->last)
         learn(stream->before, event->last->before);
-    queue_order(stream, [seen = event->last] {
+    queue_order(stream, event->last, [seen = event->last] {
         if (seen && !seen->done)
             drain(seen->stream, seen.get());
     });
@@ -434,7 +434,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
     bool elsewhere = false;
     for (const piece &each : *exec->work)
         elsewhere = elsewhere || each.elsewhere;
-    stream->work.push_back({[work = exec->work, launch] { repeat(*work, launch); }, launch, elsewhere});
+    stream->work.push_back({[work = exec->work, launch] { repeat(*work, launch); }, launch, elsewhere, nullptr});
     run_some();
     return cudaSuccess;
 }
