@@ -169,6 +169,77 @@ static void test_evaluation(void **state)
     assert_true(sums[0].loss > 0 && fabs(sums[0].loss / sums[1].loss - 1) < 1e-6);
 }
 
+/* ---- sealed edges ------------------------------------------------------------------------------------------------------------------------ */
+
+enum { SIDE = 11, CI = 3, CO = 20, P = 6, N = 2, NX = N * SIDE * SIDE * CI, NY = N * P * P * CO, TAPS = 9 * CI * CO };
+
+/* Multiples of an eighth, which bf16 holds: as bf16 if HALF. */
+static void *device_numbers(const fixture *f, uint32_t stream, int count, bool half)
+{
+    void *memory = NULL;
+    float *full = malloc((size_t)count * sizeof *full);
+    uint16_t *narrow = malloc((size_t)count * sizeof *narrow);
+    for (int i = 0; i < count; i++) {
+        uint32_t bits;
+        full[i] = (float)((int)test_draw(stream, (uint64_t)i, 33) - 16) / 8;
+        memcpy(&bits, &full[i], sizeof bits);
+        narrow[i] = (uint16_t)(bits >> 16);
+    }
+    OK(f->backend->memory->alloc(f->device, (size_t)count * sizeof *full, &memory));
+    OK(f->backend->memory->upload(f->stream, memory, half ? (void *)narrow : full, (size_t)count * (half ? sizeof *narrow : sizeof *full)));
+    free(full), free(narrow);
+    return memory;
+}
+
+/* y and the gradients, y rounded to bf16 as upper halves of floats. */
+static void run_sealed(const fixture *f, bool in, bool out, uint32_t *y, float *gradients)
+{
+    const hs_conv_ops *ops = f->backend->conv;
+    const hs_memory_ops *memory = f->backend->memory;
+    const hs_conv_desc d = {.capacity = N, .h = SIDE, .w = SIDE, .ci = CI, .co = CO, .kh = 3, .kw = 3, .stride = 1, .oh = SIDE, .ow = SIDE, .pad_h = 1,
+                            .pad_w = 1, .bias = true, .relu = true, .pool = 3, .pool_stride = 2, .ph = P, .pw = P, .engine = HS_ENGINE_DIRECT,
+                            .sealed_in = in, .sealed_out = out};
+    hs_conv *conv = NULL;
+    uint16_t half[NY];
+    OK(ops->plan(f->device, &d, &conv));
+    void *buffer[] = {device_numbers(f, 11, NX, in), device_numbers(f, 12, TAPS, false), device_numbers(f, 13, CO, false),
+                      device_numbers(f, 14, NY, false), device_numbers(f, 15, NY, out), device_numbers(f, 16, TAPS, false),
+                      device_numbers(f, 17, CO, false), NULL, NULL};
+    OK(memory->alloc(f->device, ops->saved_bytes(conv), &buffer[7]));
+    OK(memory->alloc(f->device, ops->scratch_bytes(conv), &buffer[8]));
+    OK(ops->forward(f->stream, conv, N, buffer[0], buffer[1], buffer[2], buffer[3], buffer[7], buffer[8]));
+    OK(ops->backward(f->stream, conv, N, buffer[0], buffer[1], buffer[4], NULL, buffer[5], buffer[6], buffer[7], buffer[8]));
+    OK(memory->download(f->stream, out ? (void *)half : y, buffer[3], NY * (out ? sizeof *half : sizeof *y)));
+    for (int i = 0; i < NY; i++)
+        y[i] = out ? (uint32_t)half[i] << 16 : (y[i] + 0x7FFF + (y[i] >> 16 & 1)) & 0xFFFF0000u;
+    OK(memory->download(f->stream, gradients, buffer[5], TAPS * sizeof *gradients));
+    OK(memory->download(f->stream, gradients + TAPS, buffer[6], CO * sizeof *gradients));
+    for (size_t i = 0; i < sizeof buffer / sizeof *buffer; i++)
+        memory->free(f->device, buffer[i]);
+    ops->destroy(&conv);
+}
+
+/* What is stored as bf16 is read and written as such, and computed as it is without. */
+static void test_sealed(void **state)
+{
+    (void)state;
+    static uint32_t y[2][NY];
+    static float gradients[2][TAPS + CO];
+    double largest = 0;
+    fixture f;
+    create(&f, &(wish){.text = "C8k3 R M3s2 F4", .precision = "bf16"});
+    run_sealed(&f, false, false, y[0], gradients[0]);
+    for (int i = 0; i < TAPS + CO; i++)
+        largest = gradients[0][i] > largest ? (double)gradients[0][i] : largest;
+    assert_true(largest > 1);
+    for (int edges = 1; edges < 4; edges++) {
+        run_sealed(&f, edges & 1, edges & 2, y[1], gradients[1]);
+        assert_memory_equal(y[0], y[1], sizeof y[0]);
+        assert_memory_equal(gradients[0], gradients[1], sizeof gradients[0]);
+    }
+    fixture_destroy(&f);
+}
+
 /* ---- plans ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* Ranks do what rank 0 does, joined or not, whatever their own estimates say. */
@@ -256,8 +327,9 @@ static void test_asked_otherwise(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_where),      cmocka_unit_test(test_row),      cmocka_unit_test(test_numbers),         cmocka_unit_test(test_evaluation),
-        cmocka_unit_test(test_decisions),  cmocka_unit_test(test_measured), cmocka_unit_test(test_wisdom), cmocka_unit_test(test_asked_otherwise),
+        cmocka_unit_test(test_where),     cmocka_unit_test(test_row),      cmocka_unit_test(test_numbers), cmocka_unit_test(test_evaluation),
+        cmocka_unit_test(test_sealed),    cmocka_unit_test(test_decisions), cmocka_unit_test(test_measured), cmocka_unit_test(test_wisdom),
+        cmocka_unit_test(test_asked_otherwise),
     };
     return cmocka_run_group_tests_name("pooled convolutions in networks", tests, NULL, NULL);
 }
