@@ -113,7 +113,7 @@ check-gpu-script: emulated_halfspec emulated_ops t_cuda_conv t_cuda_precision ha
 	rm -rf emulated && $(MKDIR_P) emulated
 	for pair in halfspec:emulated_halfspec t_cpu_ops:emulated_ops t_gpu_conv:t_cuda_conv t_gpu_precision:t_cuda_precision; do \
 		$(LN_S) `pwd`/$${pair#*:} emulated/$${pair%%:*} || exit 1; done
-	srcdir=`cd $(srcdir) && pwd`; cd emulated && srcdir=$$srcdir MPIRUN="$(MPIRUN)" MPIRUN_FLAGS="$(MPIRUN_FLAGS)" GPU_PATIENCE=20 GPU_STEPS=20 GPU_SECONDS=7200 GPU_BENCH=no \
+	srcdir=`cd $(srcdir) && pwd`; cd emulated && srcdir=$$srcdir MPIRUN="$(MPIRUN)" MPIRUN_FLAGS="$(MPIRUN_FLAGS)" GPU_PATIENCE=20 GPU_STEPS=8 GPU_BATCH=16 GPU_SECONDS=7200 GPU_BENCH=no \
 		$(SHELL) $$srcdir/tests/gpu.sh scratch > log; cat log; ! grep '^not ok' log
 if HS_CXX
 check_long_more = check-gpu-script

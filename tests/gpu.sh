@@ -9,7 +9,7 @@
 # bf16; a step as a CUDA graph and launch by launch, bit for bit; NCCL with one rank; two ranks on one GPU through mpi-staged; compute-sanitizer on small
 # shapes where it is installed; then jobs/bench/gpu.sh in the time that is left. SCRATCH keeps logs, and bench.md.
 # GPU_DEVICE=cpu runs the script itself on a machine without a GPU (then nothing is said about one); GPU_SECONDS is the time for all (460);
-# GPU_BENCH=no leaves the benchmark out; GPU_STEPS is the length of a training (40), of which those that are reported and the first are not recorded;
+# GPU_BENCH=no leaves the benchmark out; GPU_STEPS is the length of a training (40), of which the first five and each fifth are not recorded, of GPU_BATCH samples (64);
 # GPU_PATIENCE multiplies the time that a single command may take (1). `make check-gpu-script` runs all of it on an emulated GPU.
 here=$(cd "$(dirname "$0")" && pwd)
 : "${srcdir:=$here/..}"
@@ -34,7 +34,7 @@ conf=$scratch/gpu.conf
 cat > "$conf" << END
 data = synthetic:512,16,16,3,10
 net = C16k3 R SP10 C24k5 BN R M3s2 F32 T F10
-batch = 64
+batch = ${GPU_BATCH:-64}
 max-steps = ${GPU_STEPS:-40}
 epochs = 1000
 log-every = 5
