@@ -126,10 +126,11 @@ static hs_status backward(hs_stream *s, hs_conv *plan, int n, const void *x, con
                         : hs_cuda_space_backward(s, plan, n, x, taps, dy, dx, dtaps, dbias, saved, scratch);
 }
 
-/* Spectra as bf16, in that precision. */
+/* Spectra and maps as bf16, in that precision. */
 static bool seals(const hs_device *device, hs_domain domain)
 {
-    return domain == HS_SPECTRUM && hs_cuda_device_of(device)->math == HS_CUDA_BF16;
+    (void)domain;
+    return hs_cuda_device_of(device)->math == HS_CUDA_BF16;
 }
 
 const hs_conv_ops hs_cuda_conv_ops = {
