@@ -207,6 +207,9 @@ static void stream_destroy(hs_stream **stream)
     *stream = NULL;
 }
 
+/* A handle of cuBLAS for this stream alone, with a workspace of ours, as large as cuBLAS takes for itself on compute capability 9: then it allocates
+ * nothing while a step is recorded, and equal calls give equal bits (atomics are off unless asked for). Copies of pinned memory and events belong to the
+ * stream too, so nothing else may be under way on them; only this thread calls CUDA, prefetching fills host memory. */
 static hs_status fill_stream(hs_cuda_stream *s)
 {
     HS_TRY(hs_cuda_check(cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking), "a CUDA stream"));
