@@ -49,8 +49,17 @@ static void other_configuration(const char *scratch)
     snprintf(run, sizeof run, "%s/other", scratch);
     tap_ok(fixture_train(tap_comm, run, (const char *const[]){"max-steps=3", NULL}, NULL) == HS_OK, "a first run");
     expect("another configuration", run, (const char *const[]){"max-steps=6", "batch=16", NULL}, HS_EUSAGE, "batch: 32 -> 16");
+    char path[420];
+    snprintf(path, sizeof path, "%s/config", run);
+    if (tap_comm->rank == 0)
+        unlink(path);
+    expect("another configuration than the checkpoint's", run, (const char *const[]){"max-steps=6", "lr=0.5", NULL}, HS_EUSAGE, "lr: 0.001 -> 0.5");
     tap_ok(fixture_train(tap_comm, run, (const char *const[]){"max-steps=6", "log-every=1", NULL}, NULL) == HS_OK,
            "what does not matter for the result may differ");
+    (void)hs_agree(tap_comm, HS_OK);
+    snprintf(path, sizeof path, "%s/run.h5", run);
+    tap_ok(tap_comm->rank != 0 || truncate(path, 0) == 0, "a run file without content");
+    expect("an empty run.h5", run, (const char *const[]){"max-steps=9", NULL}, HS_EINPUT, "move it away");
 }
 
 static void put_big(FILE *f, uint32_t value)

@@ -3,6 +3,8 @@
  * ranks: 1 2 3 */
 #include "train_fixture.h"
 
+#include <sys/time.h>
+
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -59,6 +61,30 @@ static void time_limit(const char *scratch)
     tap_ok(has_checkpoint(run, (int)result.steps), "max-hours: with a checkpoint");
 }
 
+static void on_alarm(int number)
+{
+    (void)number;
+    raise(SIGUSR1);
+    raise(SIGUSR2);
+}
+
+/* While data are opened and the plan is made, which can take minutes: remembered, not fatal. */
+static void before_the_first_step(const char *scratch)
+{
+    char run[400];
+    const char *large[] = {"data=synthetic:20000,16,16,1,4", "net=C2k3 R GA F4", "max-steps=8", NULL};
+    const struct itimerval soon = {.it_value.tv_usec = 20000};
+    hs_train_result result = {0};
+    snprintf(run, sizeof run, "%s/early", scratch);
+    signal(SIGALRM, on_alarm);
+    if (tap_comm->rank == 0)
+        setitimer(ITIMER_REAL, &soon, NULL);
+    hs_status st = fixture_train_with(tap_comm, run, large, NULL, NULL, &result);
+    tap_ok(st == HS_STOPPED && result.steps == 1, "signals while data are opened: stopped after one step (%s, step %lld)", hs_status_name(st),
+           (long long)result.steps);
+    tap_ok(has_checkpoint(run, 1), "with a checkpoint");
+}
+
 int main(int argc, char **argv)
 {
     char scratch[256], whole[400];
@@ -73,6 +99,7 @@ int main(int argc, char **argv)
     stop_and_go_on(scratch, whole, SIGUSR2, "USR2");
     stop_and_go_on(scratch, whole, SIGINT, "INT");
     time_limit(scratch);
+    before_the_first_step(scratch);
     sigaction(SIGTERM, NULL, &after);
     tap_ok(before.sa_handler == after.sa_handler, "old handlers are back");
     if (tap_comm->rank == 0)

@@ -10,7 +10,11 @@ static void say_result(const cli *c, const hs_config *config, hs_status st, cons
 {
     if (c->comm->rank != 0)
         return;
-    if (st == HS_STOPPED)
+    if (r->steps == 0 && st == HS_STOPPED)
+        hs_info(c->log, "stopped before the first step, as another job is using %s", config->run);
+    else if (r->steps == 0)
+        hs_info(c->log, "done: no steps; everything is in %s", config->run);
+    else if (st == HS_STOPPED)
         hs_info(c->log, "stopped early after %lld steps with a checkpoint in %s: the same command goes on from there", (long long)r->steps,
                 config->run);
     else

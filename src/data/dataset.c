@@ -47,6 +47,9 @@ static hs_status fail_kind(const char *spec)
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)strcspn(spec, ":"), spec);
     const char *near = hs_nearest(word, known, 6);
+    if (near && strcmp(near, word) == 0)
+        return hs_fail(HS_EUSAGE, "data = %s: %s; see `halfspec help data`", spec,
+                       strchr(spec, ':') ? "nothing follows the name of this one" : "a colon and what to read must follow");
     return hs_fail(
         HS_EUSAGE,
         "data = %s: no such kind of data set%s%s%s; known are fashion-mnist, idx:DIR, cifar10:DIR, cifar100:DIR[:coarse], "

@@ -183,8 +183,11 @@ hs_status hs_h5_open_image(const char *path, const void *image, size_t bytes, bo
     hs_h5_quiet();
     HS_TRY(memory_access(&fapl));
     /* The library copies the image and never writes through this pointer. */
-    H5_TRY_GOTO(st, -1, H5Pset_file_image(fapl, (void *)(uintptr_t)image, bytes), done);
-    hid_t id = H5Fopen(name, writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, fapl);
+    hid_t id = -1;
+    if (bytes > 0) { /* of none the library makes an error of its own kind */
+        H5_TRY_GOTO(st, -1, H5Pset_file_image(fapl, (void *)(uintptr_t)image, bytes), done);
+        id = H5Fopen(name, writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, fapl);
+    }
     if (id < 0)
         st = hs_fail(HS_EINPUT,
                      "%s: not a readable HDF5 file (%zu bytes): damaged, cut short, or of another kind; restore it from a copy "

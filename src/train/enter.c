@@ -21,24 +21,45 @@ static hs_status parse_recorded(const char *path, hs_config *old)
     return st;
 }
 
+static hs_status compare_config(const hs_config *now, const hs_config *old)
+{
+    char *difference = NULL;
+    hs_status st = HS_OK;
+    HS_TRY(hs_config_difference(old, now, &difference));
+    if (difference[0])
+        st = hs_fail(HS_EUSAGE, "%s was started with another configuration (recorded -> now):\n%s"
+                     "Use another run = DIR, take the recorded values, or remove %s to start afresh", now->run, difference, now->run);
+    hs_free(difference);
+    return st;
+}
+
 /* RUN/config, where there is one, must ask for the same computation. */
 static hs_status check_recorded(const hs_config *now)
 {
     char path[HS_TEXT_MAX + 16];
     hs_config *old = NULL;
-    char *difference = NULL;
     hs_status st;
     snprintf(path, sizeof path, "%s/config", now->run);
     if (!hs_file_exists(path))
         return HS_OK;
     HS_TRY(hs_calloc(1, sizeof *old, "recorded configuration", &old));
     HS_TRY_GOTO(st, parse_recorded(path, old), done);
-    HS_TRY_GOTO(st, hs_config_difference(old, now, &difference), done);
-    if (difference[0])
-        st = hs_fail(HS_EUSAGE, "%s was started with another configuration (recorded -> now):\n%s"
-                     "Use another run = DIR, take the recorded values, or remove %s to start afresh", now->run, difference, now->run);
+    st = compare_config(now, old);
 done:
-    hs_free(difference);
+    hs_free(old);
+    return st;
+}
+
+/* RUN/config may have been lost; the checkpoint has it too. */
+static hs_status check_checkpoint(const hs_config *now, const char *path, const char *text)
+{
+    hs_config *old = NULL;
+    hs_status st;
+    HS_TRY(hs_calloc(1, sizeof *old, "recorded configuration", &old));
+    hs_config_init(old);
+    HS_TRY_GOTO(st, hs_config_parse(old, path, text), done);
+    st = compare_config(now, old);
+done:
     hs_free(old);
     return st;
 }
@@ -67,19 +88,26 @@ static bool other(const char *recorded, const hs_dataset *now)
     return recorded[0] && strcmp(recorded, now->digest) != 0;
 }
 
-hs_status hs_data_compare(const hs_world *w, const char *path)
+static hs_status check_data(const hs_world *w, const char *path, const hs_checkpoint_head *head)
 {
-    hs_checkpoint_head head = {0};
-    hs_status st = HS_OK;
-    HS_TRY(hs_checkpoint_peek(path, &head));
-    const bool train = other(head.dataset_digest, w->train), held = other(head.held_digest, w->held);
-    const char *part = train ? "training" : "test", *before = train ? head.dataset_digest : head.held_digest,
+    const bool train = other(head->dataset_digest, w->train), held = other(head->held_digest, w->held);
+    const char *part = train ? "training" : "test", *before = train ? head->dataset_digest : head->held_digest,
                *now = train ? w->train->digest : w->held->digest;
     if ((train || held) && w->config->verify)
-        st = hs_fail(HS_EINPUT, "%s: the run began with other %s data than %s holds now (SHA-256 %s, now %s). Bring the old files back, use another "
-                     "run = DIR, or go on with what is there now by data.verify = no", path, part, w->config->data, before, now);
-    else if (train || held)
+        return hs_fail(HS_EINPUT, "%s: the run began with other %s data than %s holds now (SHA-256 %s, now %s). Bring the old files back, use another "
+                       "run = DIR, or go on with what is there now by data.verify = no", path, part, w->config->data, before, now);
+    if (train || held)
         hs_warn(w->log, "%s: the run began with other %s data (SHA-256 %s, now %s); going on, as data.verify = no says", path, part, before, now);
+    return HS_OK;
+}
+
+hs_status hs_checkpoint_fits(const hs_world *w, const char *path)
+{
+    hs_checkpoint_head head = {0};
+    HS_TRY(hs_checkpoint_peek(path, &head));
+    hs_status st = check_checkpoint(w->config, path, head.config_text);
+    if (st == HS_OK)
+        st = check_data(w, path, &head);
     hs_checkpoint_head_free(&head);
     return st;
 }
@@ -111,8 +139,10 @@ hs_status hs_enter(hs_trainer *t)
     HS_TRY(hs_agree(w->comm, w->comm->rank == 0 ? hs_dir_make(w->config->run) : HS_OK));
     for (int64_t wait = 1; wait;) {
         HS_TRY(hs_agree(w->comm, w->comm->rank == 0 ? try_once(t, &look) : HS_OK));
-        wait = look.wait;
+        wait = look.wait ? 1 + hs_signals_stop() : 0;
         HS_TRY(hs_broadcast(w->comm, &wait, sizeof wait, 0));
+        if (wait > 1)
+            return hs_fail(HS_STOPPED, "stopped while another job was in %s", w->config->run);
         if (wait)
             nanosleep(&pause, NULL);
         hs_watchdog_beat(&t->dog);

@@ -23,7 +23,7 @@ static hs_status load(hs_trainer *t, const char *path)
     ckpt.moments = t->moments;
     for (int i = 0; i < t->moments; i++)
         ckpt.moment[i] = (hs_slab){hs_optim_slot_name(t->optim, i), t->moment[i].host, t->moment[i].count};
-    HS_TRY(hs_data_compare(&t->world, path));
+    HS_TRY(hs_checkpoint_fits(&t->world, path));
     HS_TRY(hs_checkpoint_read(path, &ckpt));
     t->state = ckpt.state;
     return HS_OK;

@@ -151,7 +151,6 @@ static hs_status run(hs_trainer *t, hs_train_result *result)
     HS_TRY(hs_agree(comm, hs_look_settle(&t->world)));
     HS_TRY(hs_agree(comm, hs_replay_make(t)));
     HS_TRY(hs_origin_make(&t->origin, &t->world, t->options));
-    HS_TRY(hs_agree(comm, hs_signals_catch(&t->signals)));
     HS_TRY(hs_resume(t));
     HS_TRY(hs_agree(comm, open_files(t)));
     hs_table_plan(t, false);
@@ -179,7 +178,9 @@ hs_status hs_train(const hs_config *config, hs_comm *comm, const hs_train_option
     hs_trainer *t = NULL;
     HS_TRY(hs_agree(comm, hs_store_start()));
     HS_TRY(hs_agree(comm, hs_calloc(1, sizeof *t, "trainer", &t)));
-    hs_status st = hs_trainer_open(t, config, comm, options);
+    hs_status st = hs_agree(comm, options->dry_run ? HS_OK : hs_signals_catch(&t->signals)); /* before anything that takes time: data, measured plans */
+    if (st == HS_OK)
+        st = hs_trainer_open(t, config, comm, options);
     if (st == HS_OK)
         st = options->dry_run ? plan_only(t) : run(t, result);
     hs_signals_restore(&t->signals);

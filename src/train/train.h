@@ -304,8 +304,8 @@ hs_status hs_world_compare_data(hs_world *w);
 /* enter.c. COLLECTIVE. Refuses a RUN of another configuration, and one that another job is using; then RUN is ours until the trainer is closed. */
 hs_status hs_enter(hs_trainer *t);
 void hs_leave(hs_trainer *t); /* behind the last write into RUN */
-/* enter.c, rank 0. Refuses to go on from the checkpoint PATH with other data than it has learnt from. */
-hs_status hs_data_compare(const hs_world *w, const char *path);
+/* enter.c, rank 0. Refuses to go on from the checkpoint PATH with another configuration or other data than it has learnt by. */
+hs_status hs_checkpoint_fits(const hs_world *w, const char *path);
 /* resume.c. COLLECTIVE. Loads the newest checkpoint if there is one; makes RUN ready. */
 hs_status hs_resume(hs_trainer *t);
 /* save.c. COLLECTIVE. Compares ranks, then writes a checkpoint. */
