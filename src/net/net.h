@@ -23,7 +23,7 @@ typedef struct hs_choice {
     double cost;      /* seconds of forward + backward of a full batch by which it is chosen: estimated, or measured */
     double estimate;  /* what cost was before it was measured */
 } hs_choice;
-enum { HS_CHOICES = 8, HS_NOTE_MAX = 160, HS_LAYERS_MAX = 2000, HS_DECISION_MAX = 96, HS_WISDOM_KEY = 1024 };
+enum { HS_CHOICES = 16, HS_NOTE_MAX = 160, HS_LAYERS_MAX = 2000, HS_DECISION_MAX = 96, HS_WISDOM_KEY = 1024 };
 
 /* A kind of layer. Entries that are NULL: no arguments, same shape, no parameters, space to space, nothing to plan. */
 struct hs_layer_kind {
