@@ -4,7 +4,7 @@ emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_ru
 	tests/cuda_emulation/shadow.h tests/cuda_emulation/shadow_cells.h tests/cuda_emulation/shadow.cpp tests/cuda_emulation/shadow_calls.cpp
 cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_races t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_train
 if HS_CXX
-check_LTLIBRARIES += libcudacore.la libcudaemulated.la libcudakernels.la libcudareporting.la libcudawatched.la
+check_LTLIBRARIES += libcudacore.la libcudaemulated.la libcudakernels.la libcudawatched.la
 libcudacore_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
 # g++ defines _GNU_SOURCE by itself, which the flags of C would define again
 if HS_MPI
@@ -18,11 +18,16 @@ libcudakernels_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS)
 libcudaemulated_la_SOURCES =
 libcudaemulated_la_LIBADD = libcudacore.la libcudakernels.la
 # The same, but kernels report every read and write to shadow.cpp. A library of its own, so that no program is linked with $(HS_SHADOW).
+if HS_SANITIZERS
+libcudawatched_la_LIBADD = libcudacore.la libcudakernels.la # the address sanitizer looks instead
+else
+check_LTLIBRARIES += libcudareporting.la
+libcudawatched_la_LIBADD = libcudacore.la libcudareporting.la
+endif
 libcudareporting_la_SOURCES = tests/cuda_emulation/kernels.cpp
 libcudareporting_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
 libcudareporting_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS) $(HS_SHADOW)
 libcudawatched_la_SOURCES =
-libcudawatched_la_LIBADD = libcudacore.la libcudareporting.la
 check_LTLIBRARIES += libplanted.la
 libplanted_la_SOURCES = tests/cuda_emulation/planted.h tests/cuda_emulation/planted.cpp tests/cuda_emulation/planted_plane.cpp
 libplanted_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
@@ -131,3 +136,29 @@ t_gpu_conv_LDADD = $(test_ldadd)
 t_gpu_precision_SOURCES = tests/t_cuda_precision.c $(op_cases)
 t_gpu_precision_LDADD = $(test_ldadd)
 EXTRA_DIST += tests/t_cuda_no_compiler.sh tests/t_cuda_ways.sh
+
+# Whole programs with watched kernels, and all op cases so: minutes. make check-races, or check-long
+watched = t_watched_data t_watched_graph t_watched_optim t_watched_pooled t_watched_train
+t_watched_data_SOURCES = $(t_cuda_data_SOURCES)
+t_watched_data_CPPFLAGS = $(cuda_emulated_flags)
+t_watched_data_LDADD = $(cuda_watched_ldadd)
+t_watched_graph_SOURCES = $(t_cuda_graph_SOURCES)
+t_watched_graph_CPPFLAGS = $(cuda_emulated_flags)
+t_watched_graph_LDADD = $(cuda_watched_ldadd)
+t_watched_optim_SOURCES = $(t_cuda_optim_SOURCES)
+t_watched_optim_CPPFLAGS = $(cuda_emulated_flags)
+t_watched_optim_LDADD = $(cuda_watched_ldadd)
+t_watched_pooled_SOURCES = $(t_cuda_pooled_SOURCES)
+t_watched_pooled_CPPFLAGS = $(cuda_emulated_flags)
+t_watched_pooled_LDADD = $(cuda_watched_ldadd)
+t_watched_train_SOURCES = $(t_cuda_train_SOURCES)
+t_watched_train_CPPFLAGS = $(cuda_emulated_flags)
+t_watched_train_LDADD = $(cuda_watched_ldadd)
+.PHONY: check-races
+if HS_CXX
+EXTRA_PROGRAMS += $(watched)
+check_long_more += check-races
+check-races: t_cuda_races $(watched)
+	./t_cuda_races ""
+	for p in $(watched); do echo "# $$p" && HS_EMULATE_ORDER=1 ./$$p || exit 1; done
+endif
