@@ -58,8 +58,10 @@ AC_DEFUN([HS_CHECK_CXX], [
     [hs_have_cxx=yes], [hs_have_cxx=no])
   dnl Kernels report their reads and writes to tests/cuda_emulation/shadow.h, unless the address sanitizer looks.
   HS_SHADOW=
-  CXXFLAGS="$hs_save_cxxflags -fsanitize=thread"
-  AS_IF([test "$hs_sanitizers" = no], [AC_COMPILE_IFELSE([AC_LANG_PROGRAM([], [])], [HS_SHADOW="-fsanitize=thread"])])
+  dnl What is moved at once from or to an address that does not divide by its size ends the program, as on a GPU.
+  hs_shadow="-fsanitize=thread,alignment -fsanitize-undefined-trap-on-error"
+  CXXFLAGS="$hs_save_cxxflags $hs_shadow"
+  AS_IF([test "$hs_sanitizers" = no], [AC_COMPILE_IFELSE([AC_LANG_PROGRAM([], [])], [HS_SHADOW=$hs_shadow])])
   CXXFLAGS=$hs_save_cxxflags
   AC_LANG_POP([C++])
   AC_MSG_RESULT([$hs_have_cxx])
