@@ -110,8 +110,8 @@ typedef struct modulus {
     int n, h, w, c;
 } modulus;
 
-/* Coordinates kept away from the cut 1 + offset/|z| = 0, where the derivative jumps and rounding alone would decide; one bin in nine is
- * zero. Writes SELF [bins], X [bins][n][2c], B [c]. */
+/* Coordinates kept away from the cut 1 + offset/|z| = 0, where the derivative jumps and rounding alone would decide, and from |z| far below the
+ * offset, where the two parts of dx are offset/|z| times as large as their sum may be; one bin in nine is zero. Writes SELF [bins], X [bins][n][2c], B [c]. */
 static void fill_modulus(const op_run *run, const modulus *p, uint8_t *self, double *x, double *b)
 {
     const int bins = hs_bins_count(p->h, p->w);
@@ -126,7 +126,8 @@ static void fill_modulus(const op_run *run, const modulus *p, uint8_t *self, dou
                 size_t at = ((size_t)u * p->n + i) * 2 * p->c + j;
                 double re = op_normal(run, "re", at), im = self[u] ? 0 : op_normal(run, "im", at);
                 double r = hypot(re, im) * (self[u] ? 1 : sqrt(0.5)), offset = p->soft ? -fabs(b[j]) : b[j];
-                double factor = at % 9 == 4 ? 0 : fabs(r + offset) < 0.02 * r ? 1.1 : 1;
+                double least = r < 0.1 * fabs(offset) ? 0.1 * fabs(offset) / r : 1;
+                double factor = at % 9 == 4 || r == 0 ? 0 : fabs(r + offset) < 0.02 * r ? 1.1 : least;
                 x[at] = factor * re;
                 x[at + p->c] = factor * im;
             }

@@ -286,7 +286,8 @@ static void test_specification(void **state)
 {
     (void)state;
     FAILS("fashoin-mnist", HS_SPLIT_TRAIN, HS_EUSAGE, "did you mean 'fashion-mnist'");
-    FAILS("cifar10", HS_SPLIT_TRAIN, HS_EUSAGE, "cifar10:DIR");
+    FAILS("cifar10", HS_SPLIT_TRAIN, HS_EUSAGE, "a colon and what to read");
+    FAILS("fashion-mnist:here", HS_SPLIT_TRAIN, HS_EUSAGE, "nothing follows");
     FAILS("idx:", HS_SPLIT_TRAIN, HS_EUSAGE, "colon");
     FAILS("", HS_SPLIT_TRAIN, HS_EUSAGE, "known are");
     FAILS("nothing:at/all", HS_SPLIT_TRAIN, HS_EUSAGE, "nothing:at/all");

@@ -18,27 +18,17 @@ static void explode(const char *scratch, const char *what, const char *rate, con
     hs_train_result result;
     size_t count = 0;
     hs_state state = {0};
-    /* Good steps at first, then (step 6 is the second epoch's last) the rate is multiplied by the factor below. */
-    const char *words[] = {"optimizer=sgd", "lr=1e-3", "checkpoint.every=3", "max-steps=6", device, NULL};
+    /* The warm-up raises the rate with every step: the first steps are good, later ones are not. */
+    const char *words[] = {"optimizer=sgd", rate, "lr.warmup=1000", "checkpoint.every=1", "max-steps=500", device, NULL};
     snprintf(run, sizeof run, "%s/%s", scratch, what);
-    tap_ok(fixture_train(tap_comm, run, words, NULL) == HS_OK, "%s: six good steps", what);
-    if (tap_comm->rank == 0) { /* the same run from now on at an absurd rate */
-        char path[512];
-        snprintf(path, sizeof path, "%s/config", run);
-        remove(path);
-    }
-    hs_barrier(tap_comm);
-    words[1] = rate;
-    words[2] = "checkpoint.every=1";
-    words[3] = "max-steps=60";
     hs_status st = fixture_train_with(tap_comm, run, words, NULL, NULL, &result);
     tap_ok(st == HS_ENONFINITE && hs_status_exit_code(st) == 78, "%s: code 78 on every rank (%s)", what, hs_status_name(st));
     tap_ok(contains("step ") && contains("rate ") && contains("/weight ("), "%s: the message names step, rate and a tensor", what);
     double *kept = tap_comm->rank == 0 ? fixture_params(run, words, &count, &state) : NULL;
-    bool finite = tap_comm->rank != 0 || (kept && state.step >= 6);
+    bool finite = tap_comm->rank != 0 || (kept && state.step >= 2 && state.step < 500);
     for (size_t i = 0; kept && i < count; i++)
         finite = finite && isfinite(kept[i]);
-    tap_ok(finite, "%s: the newest checkpoint is finite", what);
+    tap_ok(finite, "%s: the newest checkpoint, of step %d, is finite", what, (int)state.step);
     hs_free(kept);
 }
 
@@ -48,7 +38,7 @@ int main(int argc, char **argv)
     if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
         return 99;
     fixture_scratch(tap_comm, scratch);
-    explode(scratch, "float", "lr=1e6", "device=cpu");
+    explode(scratch, "float", "lr=1000", "device=cpu");
     if (tap_comm->rank == 0)
         fixture_remove(scratch);
     int rc = tap_done();
