@@ -132,23 +132,36 @@ void hs_cuda_host_abort(hs_comm *c, int code)
 /* ---- the choice --------------------------------------------------------------------------------------------------------- */
 
 typedef struct seat {
-    char host[64], bus[32];
+    char machine[64], bus[32], host[64];
 } seat;
+
+/* Names of hosts are given twice, in containers and by careless administrators; the number of this boot is not. */
+static void name_machine(char name[64], const char *host)
+{
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "r");
+    if (!file || !fgets(name, 64, file))
+        snprintf(name, 64, "%s", host);
+    if (file)
+        (void)fclose(file);
+}
 
 static bool same_seat(const seat *a, const seat *b)
 {
-    return strcmp(a->host, b->host) == 0 && strcmp(a->bus, b->bus) == 0;
+    return strcmp(a->machine, b->machine) == 0 && strcmp(a->bus, b->bus) == 0;
 }
 
-/* COLLECTIVE. Do two ranks sit on one GPU? NCCL would refuse, or hang. TEXT names the first pair. */
+/* COLLECTIVE. Do two ranks sit on one GPU? NCCL would refuse, or hang. It too tells GPUs by their PCI bus, so that parts of one GPU
+ * (MIG), which have different UUIDs, are one to it and to us. TEXT names the first pair. */
 static hs_status find_shared(const hs_cuda_device *d, hs_comm *host, bool *shared, char text[192])
 {
     seat mine, *all = NULL;
     memset(&mine, 0, sizeof mine);
+    name_machine(mine.machine, host->host);
     snprintf(mine.host, sizeof mine.host, "%s", host->host);
     snprintf(mine.bus, sizeof mine.bus, "%s", d->bus);
-    HS_TRY(hs_agree(host, hs_calloc((size_t)host->size, sizeof *all, "GPUs of all ranks", &all)));
-    hs_status st = host->ops->gather(host, &mine, sizeof mine, all, 0);
+    hs_status st = hs_agree(host, hs_calloc((size_t)host->size, sizeof *all, "GPUs of all ranks", &all));
+    if (st == HS_OK)
+        st = host->ops->gather(host, &mine, sizeof mine, all, 0);
     if (st == HS_OK)
         st = hs_broadcast(host, all, (size_t)host->size * sizeof *all, 0);
     *shared = false;
@@ -162,35 +175,53 @@ static hs_status find_shared(const hs_cuda_device *d, hs_comm *host, bool *share
     return st;
 }
 
-static hs_status staged(hs_stream *stream, hs_comm *host, const hs_comm_wish *wish, hs_comm **comm)
+#ifdef HAVE_NCCL
+enum { WITH_NCCL = 1 };
+#else
+enum { WITH_NCCL = 0 };
+hs_status hs_cuda_comm_nccl(hs_stream *stream, hs_comm *host, const hs_comm_wish *wish, hs_comm **comm)
 {
-    if (wish->bf16)
-        return hs_fail(HS_EUSAGE, "comm.wire = bf16 is for NCCL: MPI has no sums of bf16");
-    return hs_agree(host, hs_cuda_comm_staged(stream, host, comm));
+    (void)stream, (void)host, (void)wish, (void)comm;
+    return hs_fail(HS_EUNSUPPORTED,
+                   "comm = nccl: this program was built without NCCL; configure with --with-nccl=DIR, or use comm = mpi-staged");
+}
+#endif
+
+typedef enum way { NCCL, DIRECT, STAGED } way;
+
+/* COLLECTIVE. What can be done, and comes first. */
+static hs_status choose(hs_device *device, hs_comm *host, const hs_comm_wish *wish, way *best)
+{
+    const bool is_auto = strcmp(wish->kind, "auto") == 0, nccl = strcmp(wish->kind, "nccl") == 0;
+    int64_t aware = hs_comm_takes_device(host);
+    bool shared = false;
+    char text[192] = "";
+    HS_TRY(hs_allreduce(host, &aware, 1, HS_COMM_I64, HS_MIN));
+    if (strcmp(wish->kind, "mpi-cuda") == 0 && !aware)
+        return hs_fail(HS_EUNSUPPORTED, "comm = mpi-cuda: the MPI library does not take device memory, or does not say so; use one "
+                                        "that was built for CUDA, or comm = nccl or mpi-staged");
+    if (WITH_NCCL && (nccl || is_auto))
+        HS_TRY(find_shared(hs_cuda_device_of(device), host, &shared, text));
+    if (shared && nccl)
+        return hs_fail(HS_EUSAGE,
+                       "comm = nccl: %s, which NCCL does not allow; start one rank for each GPU, or use comm = mpi-staged", text);
+    if (nccl || (is_auto && WITH_NCCL && !shared))
+        *best = NCCL;
+    else
+        *best = aware && strcmp(wish->kind, "mpi-staged") != 0 ? DIRECT : STAGED;
+    if (shared && host->rank == 0)
+        hs_warn(device->log, "%s: gradients go through %s; one rank for each GPU is much faster", text,
+                *best == DIRECT ? "MPI (mpi-cuda)" : "host memory (mpi-staged)");
+    return HS_OK;
 }
 
 hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, const hs_comm_wish *wish, hs_comm **comm)
 {
-    const bool nccl = strcmp(wish->kind, "nccl") == 0;
-    bool shared = false;
-    char text[192] = "";
-    if (strcmp(wish->kind, "mpi-staged") == 0)
-        return staged(stream, host, wish, comm);
-#ifdef HAVE_NCCL
-    HS_TRY(find_shared(hs_cuda_device_of(device), host, &shared, text));
-    if (shared && nccl)
-        return hs_fail(HS_EUSAGE,
-                       "comm = nccl: %s, which NCCL does not allow; start one rank for each GPU, or use comm = mpi-staged", text);
-    if (!shared)
+    way best;
+    HS_TRY(choose(device, host, wish, &best));
+    if (best == NCCL)
         return hs_cuda_comm_nccl(stream, host, wish, comm);
-    if (host->rank == 0)
-        hs_warn(device->log, "%s: gradients go through host memory (mpi-staged); one rank for each GPU is much faster", text);
-#else
-    (void)shared, (void)text, (void)find_shared, (void)device;
-    if (nccl)
-        return hs_fail(
-            HS_EUNSUPPORTED,
-            "comm = nccl: this program was built without NCCL; configure with --with-nccl=DIR, or use comm = mpi-staged");
-#endif
-    return staged(stream, host, wish, comm);
+    if (wish->bf16)
+        return hs_fail(HS_EUSAGE, "comm.wire = bf16 is for NCCL: MPI has no sums of bf16");
+    return hs_agree(host, best == DIRECT ? hs_cuda_comm_direct(stream, host, comm) : hs_cuda_comm_staged(stream, host, comm));
 }

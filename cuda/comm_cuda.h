@@ -29,9 +29,10 @@ hs_status hs_cuda_host_barrier(hs_comm *c);
 hs_status hs_cuda_host_exchange(hs_comm *c, int peer, const void *send, void *receive, size_t bytes);
 void hs_cuda_host_abort(hs_comm *c, int code);
 
-/* COLLECTIVE over HOST, except that the staged one needs nobody else. */
-hs_status hs_cuda_comm_staged(hs_stream *stream, hs_comm *host, hs_comm **comm);
+/* COLLECTIVE over HOST, except that the last two need nobody else. */
 hs_status hs_cuda_comm_nccl(hs_stream *stream, hs_comm *host, const hs_comm_wish *wish, hs_comm **comm);
+hs_status hs_cuda_comm_direct(hs_stream *stream, hs_comm *host, hs_comm **comm);
+hs_status hs_cuda_comm_staged(hs_stream *stream, hs_comm *host, hs_comm **comm);
 
 /* The backend's entry: chooses between them. */
 hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, const hs_comm_wish *wish, hs_comm **comm);

@@ -1,4 +1,4 @@
-/* hs_comm.h - the ranks. One table, several ways: self (one rank, no MPI call), mpi (host buffers); nccl and mpi-staged live in cuda/.
+/* hs_comm.h - the ranks. One table, several ways: self (one rank, no MPI call), mpi (host buffers); nccl, mpi-cuda and mpi-staged live in cuda/.
  * COLLECTIVE means: every rank of the communicator calls it, in the same order, with matching arguments; a rank without samples too. */
 #ifndef HS_COMM_H
 #define HS_COMM_H
@@ -40,7 +40,7 @@ typedef struct hs_comm_ops {
 } hs_comm_ops;
 /* What the keys ask of a communicator over device memory. */
 typedef struct hs_comm_wish {
-    const char *kind; /* "auto", "mpi-staged" or "nccl" */
+    const char *kind; /* "auto", "nccl", "mpi-cuda" or "mpi-staged" */
     bool bf16;        /* gradients travel as bf16 */
     double timeout;   /* seconds, of its start and of sums */
 } hs_comm_wish;
@@ -62,6 +62,8 @@ hs_status hs_comm_world(hs_comm **comm);
 /* Ranks with equal COLOR (>= 0) form a communicator, ordered by rank. Collective over COMM. */
 hs_status hs_comm_split(hs_comm *comm, int color, hs_comm **part);
 void hs_comm_destroy(hs_comm **comm);
+/* Whether allreduce may be given a GPU's memory: COMM is mpi, and the MPI library says so. */
+bool hs_comm_takes_device(const hs_comm *comm);
 
 hs_status hs_allreduce(hs_comm *c, void *buffer, size_t count, hs_comm_type type, hs_reduce op);
 hs_status hs_broadcast(hs_comm *c, void *buffer, size_t bytes, int root);

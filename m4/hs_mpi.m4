@@ -1,5 +1,24 @@
 # hs_mpi.m4 - MPI for C: pkg-config of Open MPI or MPICH, then the flags that mpicc shows. Sets MPI_CFLAGS, MPI_LIBS, conditional HS_MPI,
 # MPIRUN and MPIRUN_FLAGS (what tests start ranks with).
+#
+# Whether MPI takes device memory is asked while the program runs; here only whether it can be asked, and for the closing box what its
+# header says. MPICH and its kin have MPIX_GPU_query_support in mpi.h, Open MPI has MPIX_Query_cuda_support in mpi-ext.h.
+AC_DEFUN([HS_CHECK_MPI_CUDA], [
+  hs_ext="#include <mpi.h>
+#if defined OPEN_MPI && OPEN_MPI
+#include <mpi-ext.h>
+#endif"
+  AC_MSG_CHECKING([whether MPI can be asked about device memory])
+  HS_TRY_LINK([hs_mpi_asks], [$MPI_CFLAGS], [$MPI_LIBS], [[$hs_ext]], [[int does; MPIX_GPU_query_support(MPIX_GPU_SUPPORT_CUDA, &does)]],
+    [AC_DEFINE([HAVE_MPIX_GPU_QUERY_SUPPORT], [1], [Define if MPI has MPIX_GPU_query_support])
+     hs_mpi_cuda="asked when it runs"],
+    [HS_TRY_LINK([hs_mpi_asks], [$MPI_CFLAGS], [$MPI_LIBS], [[$hs_ext]], [[return MPIX_Query_cuda_support()]],
+      [AC_DEFINE([HAVE_MPIX_QUERY_CUDA_SUPPORT], [1], [Define if MPI has MPIX_Query_cuda_support])
+       HS_TRY_LINK([hs_mpi_says], [$MPI_CFLAGS], [$MPI_LIBS], [[$hs_ext]], [[int yes[MPIX_CUDA_AWARE_SUPPORT ? 1 : -1]; (void)yes]],
+         [hs_mpi_cuda=yes], [hs_mpi_cuda="no, by its header"])], [])])
+  AC_MSG_RESULT([$hs_mpi_asks])
+])
+
 AC_DEFUN([HS_CHECK_MPI], [
   HS_WITH([mpi], [MPI, for more than one rank])
   AC_ARG_VAR([MPICC], [MPI compiler wrapper, asked for its flags])
@@ -26,6 +45,8 @@ AC_DEFUN([HS_CHECK_MPI], [
     AS_IF([test $hs_have_mpi = no], [MPI_CFLAGS= MPI_LIBS=
       HS_MISSING([mpi], [no MPI was found: one rank only], [apt-get install libopenmpi-dev openmpi-bin, or MPICC=/path/to/mpicc])])
   ])
+  hs_mpi_cuda=no
+  AS_IF([test $hs_have_mpi = yes], [HS_CHECK_MPI_CUDA])
   hs_mpi_version=
   AS_IF([test $hs_have_mpi = yes], [
     AC_DEFINE([HAVE_MPI], [1], [Define if MPI is there])

@@ -13,7 +13,7 @@ AC_DEFUN([HS_SUMMARY], [
   echo "---------------------------------------------------------------------------"
   HS_LINE([halfspec], [$PACKAGE_VERSION, to be installed under $prefix_shown])
   HS_LINE([compiler], [$CC ($hs_cc_version) $CFLAGS])
-  HS_LINE_OF([mpi], [MPI], [$hs_mpi_version])
+  HS_LINE_OF([mpi], [MPI], [$hs_mpi_version; device memory: $hs_mpi_cuda])
   HS_LINE([HDF5], [$hs_h5_major.$hs_h5_minor.$hs_h5_release, $hs_h5_kind build, used by rank 0 alone ($hs_hdf5_how)])
   HS_LINE_OF([fftw], [FFT on CPU], [FFTW `hs_version_of fftw3f`])
   HS_LINE_OF([blas], [BLAS on CPU], [$BLAS_LIBS])

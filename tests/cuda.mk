@@ -1,8 +1,8 @@
 # tests of cuda: its own files, compiled by the host's compilers against an emulation of CUDA, on every machine that has a C++ compiler
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
-	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/streams.cpp tests/cuda_emulation/strand.h tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
+	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/journal.h tests/cuda_emulation/journal.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/streams.cpp tests/cuda_emulation/strand.h tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
 	tests/cuda_emulation/shadow.h tests/cuda_emulation/shadow_cells.h tests/cuda_emulation/shadow.cpp tests/cuda_emulation/shadow_calls.cpp
-cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_races t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_train
+cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_races t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_order t_cuda_train
 if HS_CXX
 check_LTLIBRARIES += libcudacore.la libcudaemulated.la libcudakernels.la libcudawatched.la
 libcudacore_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
@@ -85,15 +85,31 @@ t_cuda_optim_LDADD = $(cuda_emulated_ldadd)
 t_cuda_graph_SOURCES = tests/t_cuda_graph.c tests/train_fixture.h src/backends.c
 t_cuda_graph_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_graph_LDADD = $(cuda_emulated_ldadd)
-t_cuda_comm_SOURCES = tests/t_cuda_comm.c src/backends.c
+t_cuda_comm_SOURCES = tests/t_cuda_comm.c tests/cuda_emulation/mpi_aware.cpp src/backends.c
+t_cuda_comm_CXXFLAGS = $(libcudacore_la_CXXFLAGS)
 t_cuda_comm_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_comm_LDADD = $(cuda_emulated_ldadd)
 t_cuda_planted_SOURCES = tests/t_cuda_planted.c src/backends.c
 t_cuda_planted_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_planted_LDADD = libplanted.la $(cuda_watched_ldadd)
-t_cuda_train_SOURCES = tests/t_cuda_train.c tests/train_fixture.h src/backends.c
+t_cuda_train_SOURCES = tests/t_cuda_train.c tests/train_fixture.h tests/cuda_emulation/mpi_aware.cpp src/backends.c
+t_cuda_train_CXXFLAGS = $(libcudacore_la_CXXFLAGS)
 t_cuda_train_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_train_LDADD = $(cuda_emulated_ldadd)
+t_cuda_order_SOURCES = tests/t_cuda_order.c tests/train_fixture.h src/backends.c
+t_cuda_order_CPPFLAGS = $(cuda_emulated_flags)
+t_cuda_order_LDADD = $(cuda_emulated_ldadd)
+# the program on emulated GPUs
+if HS_CXX
+if HS_MPI
+check_PROGRAMS += halfspec_emulated
+TESTS += tests/t_cuda_break.sh
+endif
+endif
+EXTRA_DIST += tests/t_cuda_break.sh
+halfspec_emulated_SOURCES = $(halfspec_SOURCES) src/backends.c
+halfspec_emulated_CPPFLAGS = $(cuda_emulated_flags) $(halfspec_CPPFLAGS) -DCUBLAS_VER_MAJOR=0 -DCUBLAS_VER_MINOR=0
+halfspec_emulated_LDADD = $(cuda_emulated_ldadd)
 # against an installed libcudnn, which plans without a device; says so where there is none
 check_PROGRAMS += t_cuda_cudnn
 TESTS += t_cuda_cudnn

@@ -1,5 +1,8 @@
-/* t_cuda_comm.c - sums of (emulated) device memory: buckets through NCCL as fp32 and as bf16, through pinned memory and MPI; sums in the middle of a
- * pass; and what happens when NCCL does not start on one rank, or a sum does not end: a message on every rank, in time. ranks: 1 2 */
+/* t_cuda_comm.c - sums of (emulated) device memory: buckets through NCCL as fp32 and as bf16, through pinned memory and MPI, and through MPI that
+ * takes device memory; sums in the middle of a pass; and what happens when NCCL does not start on one rank, a sum does not end, or ranks do not
+ * agree on it: a message on every rank, in time, also when a recording holds NCCL's communicator. ranks: 1 2 3 4 */
+#include "config.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +110,40 @@ static void sums(hs_comm *host, const char *kind, bool bf16, double limit)
     close_gpu(&g);
 }
 
+/* One rank's memory cannot be registered: then nobody's is, or sums would not fit together. */
+static void registers_nothing(hs_comm *host)
+{
+    setenv("HS_EMULATE", "nccl-no-register-1", 1);
+    sums(host, "nccl", true, (host->size + 1) / 512.0);
+    unsetenv("HS_EMULATE");
+}
+
+/* MPI gets device memory only where it says that it takes it. */
+static void asks_mpi(hs_comm *host)
+{
+    const hs_comm_wish wish = {.kind = "mpi-cuda", .timeout = 1};
+    hs_comm *c = NULL;
+    gpu g;
+    bool ok = open_gpu(&g, host);
+    tap_ok(ok && g.backend->comm(g.device, g.s, host, &wish, &c) == HS_EUNSUPPORTED && !c && strstr(hs_fail_text(), "does not take device memory"),
+           "mpi-cuda without an MPI that takes device memory is refused");
+    close_gpu(&g);
+#ifdef HAVE_MPIX_QUERY_CUDA_SUPPORT
+    setenv("HS_EMULATE_MPI", "aware", 1);
+    if (host->size > 1)
+        sums(host, "mpi-cuda", false, 2e-7);
+    setenv("HS_EMULATE_DEVICES", "1", 1); /* all ranks on one GPU: auto takes the best that is left */
+    const hs_comm_wish any = {.kind = "auto", .timeout = 20};
+    const char *best = host->size > 1 ? "mpi-cuda" : "nccl";
+    ok = open_gpu(&g, host) && g.backend->comm(g.device, g.s, host, &any, &c) == HS_OK;
+    tap_ok(ok && strcmp(c->ops->name, best) == 0, "auto is %s for %d ranks on one GPU", best, host->size);
+    hs_comm_destroy(&c);
+    close_gpu(&g);
+    setenv("HS_EMULATE_DEVICES", "8", 1);
+    unsetenv("HS_EMULATE_MPI");
+#endif
+}
+
 /* Ranks take turns in their messages; all are in time. */
 static bool says(const char *text)
 {
@@ -156,6 +193,49 @@ static void breaks(hs_comm *host)
     close_gpu(&g);
 }
 
+/* Rank 0 adds other numbers than the rest, or in other buckets: the sum never ends, and every rank says so in time. */
+static void does_not_fit(hs_comm *host)
+{
+    const hs_comm_wish wish = {.kind = "nccl", .timeout = 0.5};
+    hs_comm *c = NULL;
+    gpu g;
+    if (host->size == 1)
+        return;
+    bool ok = open_gpu(&g, host) && g.backend->comm(g.device, g.s, host, &wish, &c) == HS_OK && fill(&g, host);
+    const size_t count = host->rank == 0 ? 100 : 101;
+    ok = ok && c->ops->start(c, 0, g.slab, count, HS_COMM_F32) == HS_OK && c->ops->wait(c, 0) == HS_OK;
+    tap_ok(ok && c->ops->settle(c) == HS_EIO && says("no answer in time"), "sums of different sizes: every rank says that one does not end");
+    hs_comm_destroy(&c);
+    close_gpu(&g);
+}
+
+/* NCCL does not let go of a communicator while a recording has its sums: to give up must not wait for that, to destroy may. */
+static void breaks_recorded(hs_comm *host)
+{
+    const hs_comm_wish wish = {.kind = "nccl", .timeout = 0.5};
+    const hs_device_ops *device;
+    hs_comm *c = NULL;
+    hs_recording *recording = NULL;
+    gpu g;
+    bool ok = open_gpu(&g, host) && g.backend->comm(g.device, g.s, host, &wish, &c) == HS_OK && fill(&g, host);
+    device = g.backend->device;
+    ok = ok && device->record_begin(g.s) == HS_OK && c->ops->start(c, 0, g.slab, COUNT, HS_COMM_F32) == HS_OK && c->ops->wait(c, 0) == HS_OK &&
+         device->record_end(g.s, &recording) == HS_OK;
+    ok = ok && device->record_repeat(g.s, recording) == HS_OK && c->ops->settle(c) == HS_OK;
+    tap_ok(ok && error_of(&g, host) <= 2e-7, "a recorded sum");
+    setenv("HS_EMULATE", "nccl-breaks-1", 1);
+    setenv("HS_EMULATE_SUM", "2", 1);
+    const double begin = hs_now();
+    ok = ok && device->record_repeat(g.s, recording) == HS_OK && c->ops->settle(c) == HS_EIO;
+    unsetenv("HS_EMULATE_SUM");
+    unsetenv("HS_EMULATE");
+    tap_ok(ok && says(host->rank == 1 ? "remote process exited" : "no answer in time") && hs_now() - begin < 20, "a recorded sum does not end: every rank says so");
+    device->record_destroy(&recording);
+    hs_comm_destroy(&c);
+    tap_ok(c == NULL && hs_now() - begin < 20, "and the communicator ends behind its recording");
+    close_gpu(&g);
+}
+
 static void refuses(hs_comm *host)
 {
     const hs_comm_wish wish = {.kind = "mpi-staged", .bf16 = true, .timeout = 1};
@@ -176,8 +256,12 @@ int main(int argc, char **argv)
     sums(comm, "nccl", false, 2e-7);
     sums(comm, "nccl", true, (comm->size + 1) / 512.0); /* each number rounded once, then each partial sum */
     sums(comm, "mpi-staged", false, 2e-7);
+    registers_nothing(comm);
+    asks_mpi(comm);
     does_not_start(comm);
     breaks(comm);
+    breaks_recorded(comm);
+    does_not_fit(comm);
     refuses(comm);
     int failed = tap_done();
     hs_comm_destroy(&comm);

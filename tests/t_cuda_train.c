@@ -1,5 +1,7 @@
 /* t_cuda_train.c - whole training runs through the cuda backend, its kernels run by the emulation of tests/cuda_emulation,
- * against the loss trace of `ref`, in single precision against double. Host code that follows a device pointer dies. ranks: 1 2 */
+ * against the loss trace of `ref`, in single precision against double. Host code that follows a device pointer dies. ranks: 1 2 3 */
+#include "config.h"
+
 #include "train_fixture.h"
 
 #include "hs_tap.h"
@@ -29,6 +31,20 @@ static void compare(hs_comm *comm, const char *scratch, const char *name, double
     tap_ok(distance <= limit, "%s: largest relative difference of %d losses %.1e", name, STEPS, distance);
 }
 
+/* One GPU for all, and MPI that takes its memory. */
+static void with_aware_mpi(hs_comm *comm, const char *scratch)
+{
+#ifdef HAVE_MPIX_QUERY_CUDA_SUPPORT
+    static const char *const words[] = {"net=C4k3 BN R F4", "comm=mpi-cuda", "comm.bucket=1024", "check-ranks.every=1", NULL};
+    setenv("HS_EMULATE_MPI", "aware", 1);
+    if (comm->size > 1)
+        compare(comm, scratch, "mpi-cuda", 1e-5, words);
+    unsetenv("HS_EMULATE_MPI");
+#else
+    (void)comm, (void)scratch;
+#endif
+}
+
 static void all_nets(hs_comm *comm, const char *scratch)
 {
     compare(comm, scratch, "plain", 1e-5,
@@ -47,17 +63,21 @@ static void all_nets(hs_comm *comm, const char *scratch)
             (const char *const[]){"net=C4k3 BN R F4", comm->size > 1 ? "comm=mpi" : "comm=self", NULL});
     compare(comm, scratch, "streamed", 1e-5,
             (const char *const[]){"net=C4k3 R F4", "data.resident=0", "augment.shift=1", "augment.flip=yes", "batch=40", NULL});
-    compare(comm, scratch, "reproducible", 1e-5, (const char *const[]){"net=C4k3 R F4", "reproducible=yes", NULL});
+    if (comm->size != 3) /* 8 shards */
+        compare(comm, scratch, "reproducible", 1e-5, (const char *const[]){"net=C4k3 R F4", "reproducible=yes", NULL});
 }
 
-/* A GPU for each rank: sums go through NCCL. When it fails, and when two ranks would share a GPU, all ranks end with a message. */
+/* A GPU for each rank: sums go through NCCL, also when some ranks have no samples; replicas keep equal bits, which the trainer compares after every
+ * step (check-ranks.every). When it fails, and when two ranks would share a GPU, all ranks end with a message. */
 static void with_nccl(hs_comm *comm, const char *scratch)
 {
-    static const char *const words[] = {"net=C4k3 BN R C6k3 R F4", "comm=nccl", "comm.bucket=1024", NULL};
+    static const char *const words[] = {"net=C4k3 BN R C6k3 R F4", "comm=nccl", "comm.bucket=1024", "check-ranks.every=1", NULL};
+    static const char *const few[] = {"net=C4k3 R F4", "comm=nccl", "graph=no", "batch=2", "check-ranks.every=1", NULL};
     static const char *const cuda[] = {"net=C4k3 R F4", "comm=nccl", "device=cuda", "max-steps=2", NULL};
     char run[320];
-    setenv("HS_EMULATE_DEVICES", "2", 1);
+    setenv("HS_EMULATE_DEVICES", "3", 1);
     compare(comm, scratch, "nccl", 1e-5, words);
+    compare(comm, scratch, "ranks without samples", 1e-5, few);
     setenv("HS_EMULATE", "nccl-fails", 1);
     snprintf(run, sizeof run, "%s/fails", scratch);
     hs_status st = fixture_train(comm, run, cuda, NULL);
@@ -104,6 +124,7 @@ int main(int argc, char **argv)
     tap_comm = comm;
     fixture_scratch(comm, scratch);
     all_nets(comm, scratch);
+    with_aware_mpi(comm, scratch);
     bad_devices(comm, scratch);
 #ifdef HAVE_NCCL
     with_nccl(comm, scratch);

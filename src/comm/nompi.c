@@ -11,6 +11,12 @@ void hs_comm_finish(void)
 {
 }
 
+bool hs_comm_takes_device(const hs_comm *comm)
+{
+    (void)comm;
+    return false;
+}
+
 hs_status hs_comm_world(hs_comm **comm)
 {
     return hs_comm_self(comm);

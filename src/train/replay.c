@@ -103,12 +103,14 @@ static hs_status record(hs_trainer *t, const hs_step *s, hs_replay_size *size)
     return queued != HS_OK ? queued : ended;
 }
 
-/* What cannot be recorded is launched plainly from now on. */
+/* COLLECTIVE. What cannot be recorded is launched plainly from now on; on all ranks, since NCCL wants a sum to be recorded on all or none. */
 static hs_status ready(hs_trainer *t, const hs_step *s, hs_replay_size *size, bool *done)
 {
     *done = true;
-    if (size->recording || record(t, s, size) == HS_OK)
+    if (size->recording || hs_agree(t->world.comm, record(t, s, size)) == HS_OK)
         return HS_OK;
+    if (size->recording)
+        t->world.device->backend->device->record_destroy(&size->recording);
     hs_warn(t->world.log, "rank %d: steps are launched one by one, not as a CUDA graph: %s", t->world.comm->rank, hs_fail_text());
     t->replay.on = *done = false;
     return t->world.device->backend->device->stream_sync(t->world.stream);

@@ -75,9 +75,15 @@ static hs_status create_net(hs_world *w)
     return HS_OK;
 }
 
+/* Kinds of communicators that sum a device's memory. */
+static bool is_for_device(const char *kind)
+{
+    return strcmp(kind, "nccl") == 0 || strcmp(kind, "mpi-cuda") == 0 || strcmp(kind, "mpi-staged") == 0;
+}
+
 bool hs_comm_sees_device(const hs_comm *comm)
 {
-    return strcmp(comm->ops->name, "nccl") == 0 || strcmp(comm->ops->name, "mpi-staged") == 0;
+    return is_for_device(comm->ops->name);
 }
 
 /* The communicator was made by the caller; the key says what it must be. One rank needs none. */
@@ -86,7 +92,7 @@ static hs_status check_comm(const hs_world *w)
     char wanted[16];
     const char *have = w->comm->ops->name;
     hs_config_choice(w->config, "comm", wanted, sizeof wanted);
-    const bool waits = strcmp(wanted, "nccl") == 0 || strcmp(wanted, "mpi-staged") == 0; /* for the device: see make_device_comm */
+    const bool waits = is_for_device(wanted); /* for the device: see make_device_comm */
     if (strcmp(wanted, "auto") == 0 || strcmp(wanted, have) == 0 || waits || w->comm->size == 1)
         return HS_OK;
     if (strcmp(wanted, "self") == 0)
@@ -99,7 +105,7 @@ static hs_status make_device_comm(hs_world *w)
 {
     char wanted[16];
     hs_config_choice(w->config, "comm", wanted, sizeof wanted);
-    const bool asked = strcmp(wanted, "nccl") == 0 || strcmp(wanted, "mpi-staged") == 0;
+    const bool asked = is_for_device(wanted);
     const hs_backend *backend = w->device->backend;
     int64_t can = backend->comm != NULL; /* with device = auto, ranks may have got different ones */
     HS_TRY(hs_allreduce(w->comm, &can, 1, HS_COMM_I64, HS_MIN));

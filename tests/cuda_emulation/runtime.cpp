@@ -7,6 +7,7 @@
  * no-recording (more in nccl.h);
  * HS_EMULATE_DEVICES = number; HS_EMULATE_MEMORY = bytes of a device. */
 #include "cuda_runtime.h"
+#include "journal.h"
 
 #include "shadow.h"
 
@@ -272,5 +273,6 @@ cudaError_t emulation::launch(cudaStream_t stream, const char *name, dim3 grid, 
         die(name, "more than 256 threads in a block: say so in __launch_bounds__, and here");
     if (asked_for("wrong-arch"))
         return failed(cudaErrorNoKernelImageForDevice);
+    emulated_note(EMULATED_LAUNCH, name, stream, nullptr);
     return queue(stream, [=] { run_grid(name, grid, block, shared, together, thread); }, name);
 }

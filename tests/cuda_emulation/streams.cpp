@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cuda_runtime.h"
+#include "journal.h"
 #include "shadow.h"
 
 using emulation::clock_of;
@@ -262,6 +263,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
     if (!streams.count(stream))
         die("cudaEventRecord", "a stream that was never created, or is gone");
+    emulated_note(EMULATED_RECORD, nullptr, stream, event);
     event->records = stream->records;
     if (stream->records) {
         event->seen = stream->records->seen[stream->branch];
@@ -292,6 +294,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 {
     if (!streams.count(stream))
         die("cudaStreamWaitEvent", "a stream that was never created, or is gone");
+    emulated_note(EMULATED_WAIT, nullptr, stream, event);
     if (event->records || stream->records)
         return join(stream, event);
     if (event->last)
