@@ -112,17 +112,22 @@ static inline void hs_line_product(const float *table, int tiles, const float (&
     const int lane = (int)emulation::lane();
     for (int at = 0; at < 4 * NT; at++) {
         const int nt = at / 4, row = lane / 4 + at % 4 / 2 * 8, col = lane % 4 * 2 + at % 2;
-        double sum = acc[nt][at % 4];
-        for (int k = 0; k < 8 * tiles; k++) {
-            const emulation::fragment &other = f[col * 4 + k % 4];
-            const float(*line)[NT][2] = reinterpret_cast<const float(*)[NT][2]>(other.a[0] | (std::uint64_t)other.a[1] << 32);
-            const float x = table[(k / 8 * 32 + row % 8 * 4 + k % 4) * 4 + row / 8 + k % 8 / 4 * 2], y = line[k / 8][nt][k % 8 / 4];
-            const float x_upper = SPLIT ? hs_upper(x) : x, y_upper = SPLIT ? hs_upper(y) : y;
-            sum += hs_seen(x_upper) * hs_seen(y_upper);
-            if (SPLIT)
-                sum += hs_seen(x_upper) * hs_seen(y - y_upper) + hs_seen(x - x_upper) * hs_seen(y_upper);
+        float sum = acc[nt][at % 4];
+        for (int kt = 0; kt < tiles; kt++) {
+            double part[3] = {0, 0, 0}; /* as above: lower times upper, upper times lower, upper times upper */
+            for (int k = 8 * kt; k < 8 * kt + 8; k++) {
+                const emulation::fragment &other = f[col * 4 + k % 4];
+                const float(*line)[NT][2] = reinterpret_cast<const float(*)[NT][2]>(other.a[0] | (std::uint64_t)other.a[1] << 32);
+                const float x = table[(kt * 32 + row % 8 * 4 + k % 4) * 4 + row / 8 + k % 8 / 4 * 2], y = line[kt][nt][k % 8 / 4];
+                const float x_upper = SPLIT ? hs_upper(x) : x, y_upper = SPLIT ? hs_upper(y) : y;
+                part[0] += hs_seen(x - x_upper) * hs_seen(y_upper);
+                part[1] += hs_seen(x_upper) * hs_seen(y - y_upper);
+                part[2] += hs_seen(x_upper) * hs_seen(y_upper);
+            }
+            for (int i = SPLIT ? 0 : 2; i < 3; i++)
+                sum = hs_cut_off(sum + part[i]);
         }
-        acc[nt][at % 4] = (float)sum;
+        acc[nt][at % 4] = sum;
     }
     (void)emulation::meet({}); /* B of the others is read; now it may change */
 }

@@ -130,6 +130,14 @@ template <int PER> static inline float hs_emulated_number(const emulation::fragm
     return PER == 1 ? hs_float_of(word) : hs_float_of(k % 2 ? word & 0xFFFF0000u : word << 16);
 }
 
+/* Tensor cores cut a sum off to 24 bits, towards zero; they do not round it. */
+static inline float hs_cut_off(double sum)
+{
+    const float near = (float)sum;
+    const bool over = near > 0 ? near > sum : near < sum;
+    return near == near && over ? hs_float_of(hs_bits_of(near) - 1) : near;
+}
+
 template <int PER> static inline void hs_emulated_mma(float *d, const uint32_t *a, const uint32_t *b)
 {
     const unsigned lane = emulation::lane();
@@ -139,7 +147,7 @@ template <int PER> static inline void hs_emulated_mma(float *d, const uint32_t *
         double sum = d[i];
         for (int k = 0; k < 8 * PER; k++)
             sum += (double)hs_emulated_number<PER>(f, false, row, k) * (double)hs_emulated_number<PER>(f, true, col, k);
-        d[i] = (float)sum;
+        d[i] = hs_cut_off(sum);
     }
 }
 
