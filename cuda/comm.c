@@ -217,7 +217,7 @@ static hs_status choose(hs_device *device, hs_comm *host, const hs_comm_wish *wi
 
 hs_status hs_cuda_comm(hs_device *device, hs_stream *stream, hs_comm *host, const hs_comm_wish *wish, hs_comm **comm)
 {
-    way best;
+    way best = STAGED;
     HS_TRY(choose(device, host, wish, &best));
     if (best == NCCL)
         return hs_cuda_comm_nccl(stream, host, wish, comm);

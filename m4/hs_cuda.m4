@@ -62,11 +62,17 @@ AC_DEFUN([HS_CHECK_CXX], [
   hs_shadow="-fsanitize=thread,alignment -fsanitize-undefined-trap-on-error"
   CXXFLAGS="$hs_save_cxxflags $hs_shadow"
   AS_IF([test "$hs_sanitizers" = no], [AC_COMPILE_IFELSE([AC_LANG_PROGRAM([], [])], [HS_SHADOW=$hs_shadow])])
+  dnl The same under the address sanitizer, in a few programs; where all is built with it, the others are they.
+  HS_ASAN=
+  hs_asan="-fsanitize=address -fno-omit-frame-pointer"
+  CXXFLAGS="$hs_save_cxxflags $hs_asan"
+  AS_IF([test "$hs_sanitizers" = no], [AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])], [HS_ASAN=$hs_asan])])
   CXXFLAGS=$hs_save_cxxflags
   AC_LANG_POP([C++])
   AC_MSG_RESULT([$hs_have_cxx])
   AM_CONDITIONAL([HS_CXX], [test $hs_have_cxx = yes])
-  AC_SUBST([HS_SHADOW])
+  AM_CONDITIONAL([HS_ASAN], [test $hs_have_cxx = yes && test -n "$HS_ASAN"])
+  AC_SUBST([HS_SHADOW]) AC_SUBST([HS_ASAN])
 ])
 
 AC_DEFUN([HS_CHECK_NCCL], [

@@ -99,6 +99,27 @@ t_cuda_train_LDADD = $(cuda_emulated_ldadd)
 t_cuda_order_SOURCES = tests/t_cuda_order.c tests/train_fixture.h src/backends.c
 t_cuda_order_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_order_LDADD = $(cuda_emulated_ldadd)
+# all op cases and training once more under the address sanitizer: the emulation and everything in cuda/ is compiled with it, the rest is as it is
+if HS_ASAN
+check_LTLIBRARIES += libcudaguarded.la
+check_PROGRAMS += cuda_asan_ops cuda_asan_train
+TESTS += tests/t_cuda_asan.sh
+endif
+EXTRA_DIST += tests/t_cuda_asan.sh
+libcudaguarded_la_SOURCES = $(libcudacore_la_SOURCES) tests/cuda_emulation/kernels.cpp
+libcudaguarded_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
+libcudaguarded_la_CFLAGS = $(AM_CFLAGS) $(HS_ASAN)
+libcudaguarded_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS) $(HS_ASAN)
+cuda_asan_ldadd = libcudaguarded.la $(test_ldadd) -lstdc++
+cuda_asan_ops_SOURCES = $(t_cuda_ops_SOURCES)
+cuda_asan_ops_CPPFLAGS = $(cuda_emulated_flags)
+cuda_asan_ops_LDADD = $(cuda_asan_ldadd)
+cuda_asan_ops_LDFLAGS = $(AM_LDFLAGS) $(HS_ASAN)
+cuda_asan_train_SOURCES = $(t_cuda_train_SOURCES)
+cuda_asan_train_CXXFLAGS = $(libcudaguarded_la_CXXFLAGS)
+cuda_asan_train_CPPFLAGS = $(cuda_emulated_flags)
+cuda_asan_train_LDADD = $(cuda_asan_ldadd)
+cuda_asan_train_LDFLAGS = $(AM_LDFLAGS) $(HS_ASAN)
 # the program on emulated GPUs
 if HS_CXX
 if HS_MPI

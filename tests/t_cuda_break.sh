@@ -50,7 +50,8 @@ breaks() {
     for file in "$run"/ckpt/step-*.h5; do
         ./halfspec_emulated check "$file" > /dev/null 2>&1 || good=no
     done
-    check "$1, graph=$2: checkpoints up to step 6 are whole" [ "$good" = yes ] && [ -f "$run/ckpt/step-00000006.h5" ]
+    [ -f "$run/ckpt/step-00000006.h5" ] || good=no
+    check "$1, graph=$2: checkpoints up to step 6 are whole" [ "$good" = yes ]
     HS_EMULATE_DEVICES=2 run_ranks 2 ./halfspec_emulated train "$scratch/small.conf" "run=$run" "graph=$2" > "$run.out" 2> "$run.err2"
     code=$?
     [ "$code" = 0 ] || sed 's/^/# /' "$run.err2"
