@@ -1,8 +1,6 @@
 /* t_cuda_first.c - training with a first convolution that rectifies and pools on its way, on the emulated GPU: the loss trace of `ref`, and runs
  * that were begun joined and go on apart, or the other way round: files know nothing of it. ranks: 1 2 */
-#include "train_fixture.h"
-
-#include "hs_tap.h"
+#include "train_ranks.h"
 
 static const char *const net = "net=C8k3 R M3s2 C6k3 R M2 F4";
 
@@ -50,18 +48,9 @@ static void check_resume(const char *scratch)
 
 int main(int argc, char **argv)
 {
-    hs_comm *comm = NULL;
     char scratch[256];
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&comm) != HS_OK)
-        return 99;
-    tap_comm = comm;
-    fixture_scratch(comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
     check_trace(scratch);
     check_resume(scratch);
-    if (comm->rank == 0)
-        fixture_remove(scratch);
-    int failed = tap_done();
-    hs_comm_destroy(&comm);
-    hs_comm_finish();
-    return failed;
+    return ranks_end(scratch);
 }

@@ -1,13 +1,12 @@
 /* t_cuda_graph.c - steps that are recorded and repeated, on the (emulated) device: equal bits to steps launched one by one, whatever changes from
  * step to step, though the next is launched before the host knows of one; what may not happen while a step is recorded is found; and what cannot be
  * recorded is launched plainly. And evaluations, which wait for nobody either. ranks: 1 2 */
-#include "train_fixture.h"
+#include "train_ranks.h"
 
 #include <cuda_runtime_api.h>
 #include <signal.h>
 
 #include "hs_backend.h"
-#include "hs_tap.h"
 
 /* ---- whole runs --------------------------------------------------------------------------------------------------------------- */
 
@@ -270,29 +269,20 @@ static void recordings(void)
 
 int main(int argc, char **argv)
 {
-    hs_comm *comm = NULL;
     char scratch[256];
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&comm) != HS_OK)
-        return 99;
-    tap_comm = comm;
-    fixture_scratch(comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
     recordings();
     setenv("HS_EMULATE_DEVICES", "2", 1);
 #ifdef HAVE_NCCL
-    all_nets(comm, scratch);
+    all_nets(tap_comm, scratch);
 #else
-    if (comm->size == 1)
-        all_nets(comm, scratch);
+    if (tap_comm->size == 1)
+        all_nets(tap_comm, scratch);
 #endif
-    not_finite(comm, scratch, "net=C4k3 R F4", "lr=1e6", false);
-    not_finite(comm, scratch, "net=C4k3 C4k3 F4", "lr=0.4", true); /* numbers that grow from step to step */
-    stops(comm, scratch);
-    evaluates(comm, scratch, "net=C4k3 BN R FD D0.5 F4", comm->size > 1 ? "comm=nccl" : "comm=auto", "eval.limit=0");
-    evaluates(comm, scratch, "net=C4k3 R FD D0.5 F4", "reproducible=yes", "eval.limit=41");
-    if (comm->rank == 0)
-        fixture_remove(scratch);
-    int failed = tap_done();
-    hs_comm_destroy(&comm);
-    hs_comm_finish();
-    return failed;
+    not_finite(tap_comm, scratch, "net=C4k3 R F4", "lr=1e6", false);
+    not_finite(tap_comm, scratch, "net=C4k3 C4k3 F4", "lr=0.4", true); /* numbers that grow from step to step */
+    stops(tap_comm, scratch);
+    evaluates(tap_comm, scratch, "net=C4k3 BN R FD D0.5 F4", tap_comm->size > 1 ? "comm=nccl" : "comm=auto", "eval.limit=0");
+    evaluates(tap_comm, scratch, "net=C4k3 R FD D0.5 F4", "reproducible=yes", "eval.limit=41");
+    return ranks_end(scratch);
 }

@@ -2,9 +2,7 @@
  * may do at the same time. Every sum comes behind all that was computed before it was asked for, the first one does not hold up the rest of
  * backward, and the update comes behind all sums; launched one by one and as a recording. Without one of the waits it would not be so, and this test
  * would say it. ranks: 1 2 */
-#include "train_fixture.h"
-
-#include "hs_tap.h"
+#include "train_ranks.h"
 
 #ifdef HAVE_NCCL
 #include "cuda_emulation/journal.h"
@@ -171,21 +169,12 @@ static void orders(hs_comm *comm, const char *scratch, const char *graph)
 
 int main(int argc, char **argv)
 {
-    hs_comm *comm = NULL;
     char scratch[256];
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&comm) != HS_OK)
-        return 99;
-    tap_comm = comm;
-    fixture_scratch(comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
     setenv("HS_EMULATE_DEVICES", "2", 1);
-    orders(comm, scratch, "graph=no");
-    orders(comm, scratch, "graph=yes");
-    if (comm->rank == 0)
-        fixture_remove(scratch);
-    int failed = tap_done();
-    hs_comm_destroy(&comm);
-    hs_comm_finish();
-    return failed;
+    orders(tap_comm, scratch, "graph=no");
+    orders(tap_comm, scratch, "graph=yes");
+    return ranks_end(scratch);
 }
 
 #else

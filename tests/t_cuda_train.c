@@ -2,9 +2,7 @@
  * against the loss trace of `ref`, in single precision against double. Host code that follows a device pointer dies. ranks: 1 2 3 */
 #include "config.h"
 
-#include "train_fixture.h"
-
-#include "hs_tap.h"
+#include "train_ranks.h"
 
 enum { STEPS = 6 };
 
@@ -117,22 +115,13 @@ static void bad_devices(hs_comm *comm, const char *scratch)
 
 int main(int argc, char **argv)
 {
-    hs_comm *comm = NULL;
     char scratch[256];
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&comm) != HS_OK)
-        return 99;
-    tap_comm = comm;
-    fixture_scratch(comm, scratch);
-    all_nets(comm, scratch);
-    with_aware_mpi(comm, scratch);
-    bad_devices(comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
+    all_nets(tap_comm, scratch);
+    with_aware_mpi(tap_comm, scratch);
+    bad_devices(tap_comm, scratch);
 #ifdef HAVE_NCCL
-    with_nccl(comm, scratch);
+    with_nccl(tap_comm, scratch);
 #endif
-    if (comm->rank == 0)
-        fixture_remove(scratch);
-    int failed = tap_done();
-    hs_comm_destroy(&comm);
-    hs_comm_finish();
-    return failed;
+    return ranks_end(scratch);
 }

@@ -1,9 +1,7 @@
 /* t_train_eval - evaluating a checkpoint: the numbers that training saw, on any number of ranks, a confusion matrix that adds up; and warm
  * starts: what was learnt in one arm has the same loss in another.
  * ranks: 1 3 */
-#include "train_fixture.h"
-
-#include "hs_tap.h"
+#include "train_ranks.h"
 
 static hs_status evaluate(const char *run, const char *predictions, hs_eval_result *result)
 {
@@ -93,17 +91,10 @@ static void warm_start(const char *scratch)
 int main(int argc, char **argv)
 {
     char scratch[256];
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
-        return 99;
-    fixture_scratch(tap_comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
     checkpoint(scratch, "ref", (const char *const[]){"device=ref", "net=C4k3 BN R SP5 D0.3 F4", "optimizer=adam"});
     checkpoint(scratch, "cpu", (const char *const[]){"device=cpu", "param=half-raw", "data.validation=0.25"});
     other_data(scratch);
     warm_start(scratch);
-    if (tap_comm->rank == 0)
-        fixture_remove(scratch);
-    int rc = tap_done();
-    hs_comm_destroy(&tap_comm);
-    hs_comm_finish();
-    return rc;
+    return ranks_end(scratch);
 }

@@ -1,14 +1,13 @@
 /* t_train_misuse - what cannot work ends on all ranks within 5 s, with the right code and a message that says why on the rank that found it,
  * and leaves no partial file behind.
  * ranks: 1 3 */
-#include "train_fixture.h"
+#include "train_ranks.h"
 
 #include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "hs_tap.h"
 
 /* Train; is the status WANT where it was found (a rank that did not find it: HS_EREMOTE), in time, and does a message hold PART? */
 static void expect(const char *what, const char *run, const char *const *words, hs_status want, const char *part)
@@ -201,9 +200,7 @@ static void full_disk(const char *scratch)
 int main(int argc, char **argv)
 {
     char scratch[256], run[400];
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
-        return 99;
-    fixture_scratch(tap_comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
     snprintf(run, sizeof run, "%s/none", scratch);
     expect("missing data", run, (const char *const[]){"data=idx:/nonexistent/folder", NULL}, HS_EINPUT, "/nonexistent/folder");
     expect("a pooling larger than its map", run, (const char *const[]){"net=C4k3 SP99 F4", NULL}, HS_EUSAGE, "SP99");
@@ -218,10 +215,5 @@ int main(int argc, char **argv)
     in_use(scratch);
     no_directory(scratch);
     full_disk(scratch);
-    if (tap_comm->rank == 0)
-        fixture_remove(scratch);
-    int rc = tap_done();
-    hs_comm_destroy(&tap_comm);
-    hs_comm_finish();
-    return rc;
+    return ranks_end(scratch);
 }

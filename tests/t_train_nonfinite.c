@@ -1,8 +1,6 @@
 /* t_train_nonfinite - a rate that explodes ends on all ranks alike with code 78, a diagnosis, and the last good checkpoint as it was.
  * ranks: 1 2 3 */
-#include "train_fixture.h"
-
-#include "hs_tap.h"
+#include "train_ranks.h"
 
 static bool contains(const char *part)
 {
@@ -35,14 +33,7 @@ static void explode(const char *scratch, const char *what, const char *rate, con
 int main(int argc, char **argv)
 {
     char scratch[256];
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
-        return 99;
-    fixture_scratch(tap_comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
     explode(scratch, "float", "lr=1000", "device=cpu");
-    if (tap_comm->rank == 0)
-        fixture_remove(scratch);
-    int rc = tap_done();
-    hs_comm_destroy(&tap_comm);
-    hs_comm_finish();
-    return rc;
+    return ranks_end(scratch);
 }

@@ -1,9 +1,7 @@
 /* t_train_ranks - the number of ranks does not change what is learnt: 1, 2, 3 and 4 ranks give the loss trace of one rank, also where the batch
  * does not divide and where there are more ranks than samples in a batch.
  * ranks: 1 2 3 4 */
-#include "train_fixture.h"
-
-#include "hs_tap.h"
+#include "train_ranks.h"
 
 enum { STEPS = 50 };
 
@@ -33,9 +31,7 @@ static void compare(const char *scratch, const char *what, const char *const *wo
 int main(int argc, char **argv)
 {
     char scratch[256];
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
-        return 99;
-    fixture_scratch(tap_comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
     compare(scratch, "plain", (const char *const[]){"max-steps=50", "optimizer=adam", "lr=1e-3", NULL}, 1e-5);
     compare(scratch, "uneven", (const char *const[]){"max-steps=50", "batch=23", "optimizer=momentum", "lr=0.01", "l2=1e-3", NULL}, 1e-5);
     compare(scratch, "sparse", (const char *const[]){"max-steps=50", "batch=3", "optimizer=sgd", "lr=0.01", "l1.spectral=1e-3", NULL}, 1e-5);
@@ -44,10 +40,5 @@ int main(int argc, char **argv)
                                   NULL},
             1e-5);
     compare(scratch, "cpu", (const char *const[]){"max-steps=50", "batch=23", "device=cpu", "optimizer=momentum", "lr=0.01", NULL}, 1e-5);
-    if (tap_comm->rank == 0)
-        fixture_remove(scratch);
-    int rc = tap_done();
-    hs_comm_destroy(&tap_comm);
-    hs_comm_finish();
-    return rc;
+    return ranks_end(scratch);
 }

@@ -1,8 +1,6 @@
 /* t_train_reproducible - reproducible = yes: the same bits on 1, 2 and 4 ranks, in float too; refused where it cannot hold.
  * ranks: 1 2 3 4 */
-#include "train_fixture.h"
-
-#include "hs_tap.h"
+#include "train_ranks.h"
 
 static void same_bits(const char *scratch, const char *what, const char *const *special)
 {
@@ -36,9 +34,7 @@ static void refused(const char *scratch, const char *what, const char *const *wo
 int main(int argc, char **argv)
 {
     char scratch[256];
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
-        return 99;
-    fixture_scratch(tap_comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
     if (tap_comm->size == 3) {
         refused(scratch, "a number of ranks that does not divide 8", (const char *const[]){"reproducible=yes", NULL}, HS_EUSAGE);
     } else {
@@ -46,10 +42,5 @@ int main(int argc, char **argv)
         same_bits(scratch, "double", (const char *const[]){"device=ref", "optimizer=momentum", "net=C4k3 R SP5 D0.2 F4"});
         refused(scratch, "batch normalisation", (const char *const[]){"reproducible=yes", "net=C4k3 BN F4", NULL}, HS_EUNSUPPORTED);
     }
-    if (tap_comm->rank == 0)
-        fixture_remove(scratch);
-    int rc = tap_done();
-    hs_comm_destroy(&tap_comm);
-    hs_comm_finish();
-    return rc;
+    return ranks_end(scratch);
 }

@@ -1,9 +1,7 @@
 /* t_train_resume - a run that was stopped goes on as if it had not been: bit-equal parameters at the same number of ranks, within rounding
  * when the number changes (2 -> 3 -> 1).
  * ranks: 1 2 3 */
-#include "train_fixture.h"
-
-#include "hs_tap.h"
+#include "train_ranks.h"
 
 static const char *with(const char *scratch, const char *name, char run[400])
 {
@@ -85,9 +83,7 @@ static void log_is_cut(const char *scratch)
 int main(int argc, char **argv)
 {
     char scratch[256];
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
-        return 99;
-    fixture_scratch(tap_comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
     static const char *const anywhere[] = {"max-steps=7", "max-steps=13", "max-steps=20"};
     /* A run also evaluates at its end, and plateau counts evaluations: here the cuts lie where the whole run evaluates as well. */
     static const char *const at_evaluations[] = {"max-steps=15", "max-steps=30", "max-steps=40"};
@@ -99,10 +95,5 @@ int main(int argc, char **argv)
     if (tap_comm->size == 3)
         other_ranks(scratch);
     log_is_cut(scratch);
-    if (tap_comm->rank == 0)
-        fixture_remove(scratch);
-    int rc = tap_done();
-    hs_comm_destroy(&tap_comm);
-    hs_comm_finish();
-    return rc;
+    return ranks_end(scratch);
 }

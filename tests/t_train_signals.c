@@ -1,14 +1,13 @@
 /* t_train_signals - what signals ask for is agreed by all ranks, whichever of them was told: USR1 saves and goes on, TERM and USR2 save and stop
  * with HS_STOPPED (exit code 75), and the run goes on as if nothing had been.
  * ranks: 1 2 3 */
-#include "train_fixture.h"
+#include "train_ranks.h"
 
 #include <sys/time.h>
 
 #include <signal.h>
 #include <sys/stat.h>
 
-#include "hs_tap.h"
 
 static const char *const words[] = {"max-steps=20", "optimizer=momentum", "lr=0.01", NULL};
 
@@ -89,9 +88,7 @@ int main(int argc, char **argv)
 {
     char scratch[256], whole[400];
     struct sigaction before, after;
-    if (hs_comm_start(&argc, &argv) != HS_OK || hs_comm_world(&tap_comm) != HS_OK)
-        return 99;
-    fixture_scratch(tap_comm, scratch);
+    ranks_begin(&argc, &argv, scratch);
     sigaction(SIGTERM, NULL, &before);
     snprintf(whole, sizeof whole, "%s/whole", scratch);
     tap_ok(fixture_train(tap_comm, whole, words, NULL) == HS_OK, "an undisturbed run");
@@ -102,10 +99,5 @@ int main(int argc, char **argv)
     before_the_first_step(scratch);
     sigaction(SIGTERM, NULL, &after);
     tap_ok(before.sa_handler == after.sa_handler, "old handlers are back");
-    if (tap_comm->rank == 0)
-        fixture_remove(scratch);
-    int rc = tap_done();
-    hs_comm_destroy(&tap_comm);
-    hs_comm_finish();
-    return rc;
+    return ranks_end(scratch);
 }
