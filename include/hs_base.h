@@ -2,6 +2,7 @@
 #ifndef HS_BASE_H
 #define HS_BASE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +42,11 @@ hs_status hs_lease_pack(hs_lease *lease, int count, size_t align, size_t *total)
 
 double hs_now(void);                             /* monotonic seconds */
 void hs_date_iso(char out[32]);                  /* ISO 8601 with zone, for provenance */
+
+/* A wait with an end, by the monotonic clock: one that is set back must not make a watchdog sleep. WAKE is made by hs_wait_init; hs_wait is true if
+ * nobody signalled within SECONDS. LOCK is held as for pthread_cond_wait. */
+void hs_wait_init(pthread_cond_t *wake);
+bool hs_wait(pthread_cond_t *wake, pthread_mutex_t *lock, double seconds);
 
 /* ---- digests ---------------------------------------------------------------------------------------------------------- */
 

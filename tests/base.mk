@@ -1,6 +1,8 @@
 # tests of base
-check_PROGRAMS += t_base_config t_base_file t_base_sha256 t_base_rng t_base_lease t_base_claim t_base_text
-TESTS += t_base_config t_base_file t_base_sha256 t_base_rng t_base_lease t_base_claim t_base_text
+check_PROGRAMS += t_base_clock t_base_config t_base_file t_base_sha256 t_base_rng t_base_lease t_base_claim t_base_text
+TESTS += t_base_clock t_base_config t_base_file t_base_sha256 t_base_rng t_base_lease t_base_claim t_base_text
+t_base_clock_SOURCES = tests/t_base_clock.c
+t_base_clock_LDADD = $(test_ldadd) -lpthread
 t_base_config_SOURCES = tests/t_base_config.c
 t_base_config_LDADD = $(test_ldadd)
 t_base_file_SOURCES = tests/t_base_file.c

@@ -197,10 +197,7 @@ static void *beat(void *argument)
     hs_claim *c = argument;
     pthread_mutex_lock(&c->lock);
     while (!c->leave) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += BEAT;
-        if (pthread_cond_timedwait(&c->wake, &c->lock, &until) == ETIMEDOUT && !c->leave)
+        if (hs_wait(&c->wake, &c->lock, BEAT) && !c->leave)
             (void)futimens(c->fd, NULL); /* a server that is away for a while is not our end: hs_claim_check decides before we write */
     }
     pthread_mutex_unlock(&c->lock);
@@ -211,7 +208,7 @@ static hs_status start_beating(hs_claim *c)
 {
     sigset_t all, old; /* signals are for the thread that trains */
     pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->wake, NULL);
+    hs_wait_init(&c->wake);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int error = pthread_create(&c->thread, NULL, beat, c);

@@ -1,6 +1,7 @@
-/* clock.c - monotonic seconds for measuring, and a date for provenance. */
+/* clock.c - monotonic seconds for measuring and waiting, and a date for provenance. */
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -29,4 +30,20 @@ void hs_date_iso(char out[32])
         snprintf(out, 32, "%s%.3s:%.2s", day, zone, zone + 3);
     else
         snprintf(out, 32, "%s", day);
+}
+
+void hs_wait_init(pthread_cond_t *wake)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* none of the three can fail with these arguments on Linux */
+    pthread_cond_init(wake, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+bool hs_wait(pthread_cond_t *wake, pthread_mutex_t *lock, double seconds)
+{
+    const double end = hs_now() + seconds;
+    const struct timespec until = {.tv_sec = (time_t)end, .tv_nsec = (long)(1e9 * (end - (double)(time_t)end))};
+    return pthread_cond_timedwait(wake, lock, &until) == ETIMEDOUT;
 }

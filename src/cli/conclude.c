@@ -5,11 +5,9 @@
  * sets a guard first: if nothing has come of the meeting after a few seconds, it prints its own record and ends the job. */
 #include "config.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli.h"
 
@@ -68,13 +66,10 @@ typedef struct guard {
 static void *wait_for_meeting(void *argument)
 {
     guard *g = argument;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE + (g->own->status == HS_EREMOTE); /* one who knows only of others lets them speak first */
+    const int patience = PATIENCE + (g->own->status == HS_EREMOTE); /* one who knows only of others lets them speak first */
     pthread_mutex_lock(&g->lock);
-    int waited = 0;
-    while (!g->met && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&g->wake, &g->lock, &until);
+    while (!g->met && !hs_wait(&g->wake, &g->lock, patience))
+        continue;
     if (!g->met) {
         if (is_failure(g->own->status))
             print_failure(g->own, false, 0);
@@ -90,7 +85,7 @@ static void guard_set(guard *g, hs_comm *comm, const record *own)
     if (own->status == HS_OK || own->status == HS_STOPPED || comm->size == 1)
         return;
     pthread_mutex_init(&g->lock, NULL);
-    pthread_cond_init(&g->wake, NULL);
+    hs_wait_init(&g->wake);
     g->running = pthread_create(&g->thread, NULL, wait_for_meeting, g) == 0; /* without it we only may wait longer */
 }
 

@@ -1,13 +1,11 @@
 /* watchdog.c - a thread that ends the whole job with code 76 when this rank has not moved for longer than allowed. A rank that waits for a
  * stopped or dead peer does not move either, so the others speak for a rank that cannot. */
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "train.h"
 
-enum { LOOK_MS = 200 };
+static const double LOOK = 0.2; /* s */
 
 static int64_t now_ms(void)
 {
@@ -29,12 +27,7 @@ static void *watch(void *argument)
     hs_watchdog *dog = argument;
     pthread_mutex_lock(&dog->lock);
     while (!dog->leave) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += LOOK_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        pthread_cond_timedwait(&dog->wake, &dog->lock, &until);
+        (void)hs_wait(&dog->wake, &dog->lock, LOOK);
         double still = (double)(now_ms() - atomic_load(&dog->stamp_ms)) / 1000;
         if (!dog->leave && still > dog->limit * atomic_load(&dog->factor))
             give_up(dog, still);
@@ -52,7 +45,7 @@ hs_status hs_watchdog_start(hs_watchdog *dog, double limit, hs_comm *comm, const
         return HS_OK;
     hs_watchdog_phase(dog, "start", 0, 1);
     pthread_mutex_init(&dog->lock, NULL);
-    pthread_cond_init(&dog->wake, NULL);
+    hs_wait_init(&dog->wake);
     /* Signals are for the thread that trains: it must leave its waits for them. */
     sigset_t all, old;
     sigfillset(&all);
