@@ -1,6 +1,8 @@
 /* cmd_train.c - halfspec train: the configuration, then the library's training loop. */
 #include "config.h"
 
+#include <signal.h>
+
 #include "cli.h"
 #include "versions.h"
 
@@ -33,6 +35,7 @@ static hs_status run(const cli *c, const cli_words *words)
     HS_TRY(cli_config_load(c->comm, words->plain[0], words->assign, words->assigns, &config));
     library_versions_text(libraries, sizeof libraries);
     hs_status st = hs_train(&config, c->comm, &options, &result);
+    signal(SIGPIPE, SIG_IGN); /* what is left to say may have no reader: no reason to end without a code */
     if ((st == HS_OK || st == HS_STOPPED) && !options.dry_run)
         say_result(c, &config, st, &result);
     return st;
@@ -51,7 +54,7 @@ const cli_command cli_train = {
         "                                                      beyond rounding)\n"
         "\n"
         "Signals: USR1 saves a checkpoint and goes on; USR2, TERM and INT save one at the next step and stop with exit code 75: the same command\n"
-        "continues. To stop ranks under mpirun send it USR2: of TERM it makes a quick end, two seconds later and with its own exit code.\n",
+        "continues. So do HUP, when a terminal closes, and PIPE, when nobody reads the output any more, unless they are ignored (nohup). To stop ranks under mpirun send it USR2: of TERM it makes a quick end, two seconds later and with its own exit code.\n",
     .option = {[DRY_RUN] = {"--dry-run", NULL, "show the plan (layers, shapes, domains, algorithms, bytes, times, steps) and write nothing into RUN"}},
     .collective = true,
     .run = run,

@@ -1,9 +1,11 @@
 /* halfspec.c - the program: start the ranks if the command needs them, run it, print a failure once, leave. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #ifdef __GLIBC__ /* known behind the first header of the C library */
 #include <malloc.h>
 #endif
@@ -47,7 +49,7 @@ static hs_status run_words(const cli_command *command, hs_comm *comm, char **wor
     hs_status st = cli_words_split(command, word, count, &words);
     if (st == HS_OK)
         st = command->run(&c, &words);
-    if (fflush(stdout) != 0 && st == HS_OK)
+    if ((fflush(stdout) != 0 || ferror(stdout)) && st == HS_OK) /* most lines were flushed before, and one of those may have failed */
         st = hs_fail(HS_EIO, "cannot write to standard output; is the disk full?");
     cli_words_free(&words);
     hs_free(line.data);
@@ -95,10 +97,29 @@ static void return_large_blocks(void)
 #endif
 }
 
+/* A standard stream that was closed would be the number of the next file that is opened, and what we print would stand in it. */
+static void open_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return; /* a system without it: nothing is lost that we could save */
+}
+
+/* What asks training to save waits until training can hear it: while MPI starts it would kill. hs_signals_catch lets it in. */
+static void hold_signals(void)
+{
+    sigset_t asks;
+    sigemptyset(&asks);
+    sigaddset(&asks, SIGUSR1);
+    sigaddset(&asks, SIGUSR2);
+    (void)sigprocmask(SIG_BLOCK, &asks, NULL);
+}
+
 int main(int argc, char **argv)
 {
     const cli_command *command = &cli_help;
     hs_status found = HS_OK;
+    open_streams();
     return_large_blocks();
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes shall be an error of write, not our end in the middle of a step */
     if (argc < 2) {
@@ -111,6 +132,8 @@ int main(int argc, char **argv)
         char *name[] = {argv[1]};
         return run_alone(&cli_help, HS_OK, name, command == &cli_help ? 0 : 1);
     }
+    if (found == HS_OK && command == &cli_train)
+        hold_signals();
     if (found == HS_OK && command->collective)
         return run_collective(command, &argc, &argv);
     return run_alone(command, found, argv + 2, argc - 2);

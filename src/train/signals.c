@@ -1,4 +1,5 @@
-/* signals.c - asks from outside: USR1 saves and goes on; USR2, TERM and INT stop at the next step border; a second INT stops at once.
+/* signals.c - asks from outside: USR1 saves and goes on; USR2, TERM and INT stop at the next step border, and so do the end of the terminal (HUP) and of
+ * whoever read what we print (PIPE), unless they were to be ignored (nohup); a second INT stops at once.
  * The flags are the one global state of the library: a signal belongs to the process, and its handler has no other way to speak. */
 #include <errno.h>
 #include <signal.h>
@@ -8,8 +9,8 @@
 
 static volatile sig_atomic_t saw_save, saw_stop, saw_interrupt;
 
-enum { SIGNALS = 4 };
-static const int numbers[SIGNALS] = {SIGUSR1, SIGUSR2, SIGTERM, SIGINT};
+enum { ASKS = 4, SIGNALS = 6 };
+static const int numbers[SIGNALS] = {SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGHUP, SIGPIPE}; /* ASKS are sent by somebody, the others happen */
 
 static void on_signal(int number)
 {
@@ -26,6 +27,16 @@ static void on_signal(int number)
     saw_stop = 1;
 }
 
+/* The program holds some back until they can be heard; they come now. */
+static void let_in(void)
+{
+    sigset_t all;
+    sigemptyset(&all);
+    for (int i = 0; i < SIGNALS; i++)
+        sigaddset(&all, numbers[i]);
+    (void)pthread_sigmask(SIG_UNBLOCK, &all, NULL);
+}
+
 hs_status hs_signals_catch(hs_signals *s)
 {
     struct sigaction action;
@@ -35,9 +46,13 @@ hs_status hs_signals_catch(hs_signals *s)
     sigemptyset(&action.sa_mask);
     saw_save = saw_stop = saw_interrupt = 0;
     HS_TRY(hs_calloc(SIGNALS, sizeof *s->old, "signal handlers", &s->old));
-    for (int i = 0; i < SIGNALS; i++)
-        if (sigaction(numbers[i], &action, &s->old[i]) != 0)
+    for (int i = 0; i < SIGNALS; i++) {
+        if (sigaction(numbers[i], NULL, &s->old[i]) == 0 && i >= ASKS && s->old[i].sa_handler == SIG_IGN)
+            continue;
+        if (sigaction(numbers[i], &action, NULL) != 0)
             return hs_fail(HS_EINTERNAL, "cannot catch signal %d: %s", numbers[i], strerror(errno));
+    }
+    let_in();
     return HS_OK;
 }
 
