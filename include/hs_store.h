@@ -72,7 +72,8 @@ typedef struct hs_checkpoint {
  * this one as the best so far. An existing older file is never touched before the new one and MANIFEST are on disk. */
 hs_status hs_checkpoint_write(const char *dir, const hs_checkpoint *checkpoint, const hs_provenance *provenance, int keep, bool best, double error);
 /* The newest checkpoint of DIR whose size and SHA-256 agree with MANIFEST (without one: the newest that opens); PATH [capacity], "" and HS_OK if
- * there is none. Damaged ones are passed over, each with a line in WARNINGS (hs_free; may be NULL result). */
+ * there is none. Damaged ones are passed over, each with a line in WARNINGS (hs_free; may be NULL result); one that cannot be read, for want of
+ * permission or memory, is a failure. */
 hs_status hs_checkpoint_find(const char *dir, char *path, size_t capacity, char **warnings);
 /* Read PATH into the slabs of CHECKPOINT (data must have room). Names, shapes, arms and optimizer must match: else HS_EINPUT says what differs.
  * moments == 0 skips the optimizer (evaluation). */

@@ -175,6 +175,8 @@ static void manifest_lost(void **state)
     snprintf(manifest, sizeof manifest, "%s/ckpt/MANIFEST", dir);
     spill_file(manifest, "halfspec-manifest 1\nrubbish\n", 28);
     assert_int_equal(found(dir, "MANIFEST"), 30);
+    spill_file(manifest, "halfspec-manifest 1\n", 20); /* cut off behind its first line: sound, but it cannot be all */
+    assert_int_equal(found(dir, "MANIFEST"), 30);
     unlink(manifest);
     assert_int_equal(found(dir, "MANIFEST"), 30);
     assert_int_equal(truncate(path_of(dir, 30), 100000), 0);
@@ -183,6 +185,32 @@ static void manifest_lost(void **state)
     save(dir, m, 40, 9, false);
     assert_string_equal(listing(dir), "MANIFEST step-00000010.h5 step-00000020.h5 step-00000040.h5");
     assert_int_equal(found(dir, NULL), 40);
+    model_free(m);
+    scratch_remove(dir);
+}
+
+/* A checkpoint that cannot be read now may be sound: nothing older is taken in its place, which would be the end of it. */
+static void not_readable(void **state)
+{
+    (void)state;
+    char *dir = scratch_make(), path[256];
+    model *m = model_make(HS_F32, 10);
+    int status;
+    save(dir, m, 10, 3, false);
+    save(dir, m, 20, 3, false);
+    assert_int_equal(chmod(dir, 0755), 0);
+    assert_int_equal(chmod(path_of(dir, 20), 0), 0);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && setuid(65534) != 0) /* root reads anything */
+            _exit(9);
+        hs_status st = hs_checkpoint_find(dir, path, sizeof path, NULL);
+        _exit(st == HS_EIO && strstr(hs_fail_text(), "step-00000020.h5: Permission denied") ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
     model_free(m);
     scratch_remove(dir);
 }
@@ -294,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(retention),
         cmocka_unit_test(manifest_text),
+        cmocka_unit_test(not_readable),
         cmocka_unit_test(damaged_newest),
         cmocka_unit_test(manifest_lost),
         cmocka_unit_test(flips_without_manifest),

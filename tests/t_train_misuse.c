@@ -61,6 +61,27 @@ static void other_configuration(const char *scratch)
     expect("an empty run.h5", run, (const char *const[]){"max-steps=9", NULL}, HS_EINPUT, "move it away");
 }
 
+static long size_of(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 ? (long)info.st_size : -1;
+}
+
+/* All checkpoints are damaged: log and history of the run are all that is left, and beginning anew would empty them. */
+static void no_sound_checkpoint(const char *scratch)
+{
+    char run[400], path[440], log[440];
+    snprintf(run, sizeof run, "%s/damaged", scratch);
+    snprintf(path, sizeof path, "%s/ckpt/step-00000003.h5", run);
+    snprintf(log, sizeof log, "%s/log.jsonl", run);
+    tap_ok(fixture_train(tap_comm, run, (const char *const[]){"max-steps=3", "log-every=1", NULL}, NULL) == HS_OK, "a run of three steps");
+    const long before = size_of(log);
+    (void)hs_agree(tap_comm, HS_OK);
+    tap_ok(tap_comm->rank != 0 || (before > 0 && truncate(path, 1000) == 0), "whose only checkpoint is cut short");
+    expect("no sound checkpoint", run, (const char *const[]){"max-steps=6", NULL}, HS_EINPUT, "none of its checkpoints is sound");
+    tap_ok(tap_comm->rank != 0 || size_of(log) == before, "and its log is as it was");
+}
+
 static void put_big(FILE *f, uint32_t value)
 {
     for (int shift = 24; shift >= 0; shift -= 8)
@@ -211,6 +232,7 @@ int main(int argc, char **argv)
     expect("a warm start from nothing", run, (const char *const[]){"warm-start=/nonexistent.h5", NULL}, HS_EINPUT, "/nonexistent.h5");
     tap_ok(tap_comm->rank != 0 || !hs_file_exists(run), "none of them made a run directory");
     other_configuration(scratch);
+    no_sound_checkpoint(scratch);
     other_data(scratch);
     in_use(scratch);
     no_directory(scratch);

@@ -88,8 +88,9 @@ static hs_status add_line(char **text, const char *format, ...)
     return HS_OK;
 }
 
-/* Does the checkpoint open, and hold a state? Says why not in WARNINGS. */
-static bool is_sound(const char *path, char **warnings)
+/* Does the checkpoint open, and hold a state? Says why not in WARNINGS. A file that may be sound but cannot be read now (permissions, memory, a disk that
+ * is away) is a failure: passed over, it would be cut off and lost. */
+static hs_status look(const char *path, bool *sound, char **warnings)
 {
     hid_t file = -1, group = -1;
     hs_state state;
@@ -102,14 +103,13 @@ static bool is_sound(const char *path, char **warnings)
     hs_h5_drop(group);
     hs_h5_drop(file);
     hs_h5_unlock();
-    if (st != HS_OK) {
-        char why[900];
-        snprintf(why, sizeof why, "%s", hs_fail_text());
-        if (add_line(warnings, "passed over a checkpoint: %s", why) != HS_OK)
-            return false;
-        hs_fail_clear();
-    }
-    return st == HS_OK;
+    *sound = st == HS_OK;
+    if (st != HS_EINPUT)
+        return st;
+    char why[900];
+    snprintf(why, sizeof why, "%s", hs_fail_text());
+    hs_fail_clear();
+    return add_line(warnings, "passed over a checkpoint: %s", why);
 }
 
 /* Steps to try, ascending: those of MANIFEST, or of the directory if there is no MANIFEST. */
@@ -119,7 +119,7 @@ static hs_status candidates(const char *folder, int64_t **steps, int *count, cha
     int64_t *list = NULL;
     hs_status st = HS_OK;
     HS_TRY(hs_manifest_read(folder, &manifest));
-    if (manifest->present) {
+    if (manifest->present && manifest->rows > 0) {
         st = hs_calloc((size_t)manifest->rows + 1, sizeof *list, "steps", &list);
         for (int i = 0; st == HS_OK && i < manifest->rows; i++)
             list[i] = manifest->row[i].step;
@@ -144,15 +144,15 @@ hs_status hs_checkpoint_find(const char *dir, char *path, size_t capacity, char 
     int count = 0, i = -1;
     snprintf(folder, sizeof folder, "%s/ckpt", dir);
     hs_status st = candidates(folder, &steps, &count, &said);
-    if (st == HS_OK) {
-        for (i = count - 1; i >= 0; i--) {
-            hs_checkpoint_name(folder, steps[i], candidate, sizeof candidate);
-            if (is_sound(candidate, &said))
-                break;
-        }
-        if (i >= 0 && strlen(candidate) >= capacity)
-            st = hs_fail(HS_EUSAGE, "%s: the path is too long", candidate);
+    bool sound = false;
+    for (i = count - 1; st == HS_OK && i >= 0; i--) {
+        hs_checkpoint_name(folder, steps[i], candidate, sizeof candidate);
+        st = look(candidate, &sound, &said);
+        if (sound)
+            break;
     }
+    if (st == HS_OK && i >= 0 && strlen(candidate) >= capacity)
+        st = hs_fail(HS_EUSAGE, "%s: the path is too long", candidate);
     if (st == HS_OK)
         snprintf(path, capacity, "%s", i >= 0 ? candidate : "");
     hs_free(steps);

@@ -8,9 +8,13 @@ static hs_status find(hs_trainer *t, char *path, size_t capacity)
     char *warnings = NULL;
     path[0] = '\0';
     hs_status st = hs_checkpoint_find(t->world.config->run, path, capacity, &warnings);
-    if (st == HS_OK && warnings && warnings[0])
+    const bool lost = st == HS_OK && warnings && !path[0];
+    if (warnings && warnings[0])
         hs_warn(t->world.log, "%s", warnings);
     hs_free(warnings);
+    if (lost) /* beginning anew would empty log and history too */
+        return hs_fail(HS_EINPUT, "%s/ckpt: none of its checkpoints is sound. Bring one back from a copy, or move %s away to start afresh",
+                       t->world.config->run, t->world.config->run);
     return st;
 }
 
