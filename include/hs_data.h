@@ -23,6 +23,7 @@ typedef struct hs_dataset_ops {
 struct hs_dataset { /* kinds extend it by embedding it first */
     const hs_dataset_ops *ops;
     int64_t count;
+    int64_t typical; /* so many first samples stand for all where means are taken; 0: only all of them do */
     int classes;
     hs_shape shape;
     bool bytes;       /* pixels are uint8 in the file */
@@ -34,7 +35,7 @@ typedef enum hs_split { HS_SPLIT_TRAIN, HS_SPLIT_TEST, HS_SPLIT_VALIDATION } hs_
 
 /* Open SPEC ("fashion-mnist", "idx:DIR", "cifar10:DIR", "cifar100:DIR[:coarse]", "hdf5:FILE", "synthetic:N,H,W,C,classes"). Train and test
  * parts are the files'; everything about the file is checked here (magic, sizes, labels in range) and errors name file and offset. SEED is for
- * synthetic only, whose test part has N/5 samples (at least 1) of the same classes. "fashion-mnist" is looked for in $HALFSPEC_DATA/fashion-mnist,
+ * synthetic only, whose test part has N/5 samples (at least 1, at most 65536) of the same classes. "fashion-mnist" is looked for in $HALFSPEC_DATA/fashion-mnist,
  * $HALFSPEC_DATA and /usr/share/datasets/fashion-mnist. */
 hs_status hs_dataset_open(const char *spec, hs_split part, uint64_t seed, hs_dataset **set);
 void hs_dataset_close(hs_dataset **set);
@@ -54,7 +55,7 @@ typedef struct hs_scaling {
     size_t count;   /* c, or h*w*c */
     float *mean, *inverse; /* [count], x -> (x - mean) * inverse; owned */
 } hs_scaling;
-/* Mean and deviation over the whole of SET (the training part). A deviation of 0 counts as 1. */
+/* Mean and deviation over SET (the training part), or over its typical samples. A deviation of 0 counts as 1. */
 hs_status hs_scaling_measure(hs_dataset *set, hs_normalise kind, hs_scaling *scaling);
 void hs_scaling_free(hs_scaling *scaling);
 

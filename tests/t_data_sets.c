@@ -99,9 +99,32 @@ static void test_synthetic_can_be_learned(void **state)
     hs_dataset_close(&test);
 }
 
+/* As long as anybody likes: opened and measured at once, by the samples that a shorter one has too. */
+static void test_synthetic_without_end(void **state)
+{
+    (void)state;
+    hs_scaling few, many;
+    hs_dataset *set = open_synthetic("synthetic:4294967296,12,12,2,5", HS_SPLIT_TRAIN, 3),
+               *test = open_synthetic("synthetic:4294967296,12,12,2,5", HS_SPLIT_TEST, 3),
+               *plain = open_synthetic("synthetic:65536,12,12,2,5", HS_SPLIT_TRAIN, 3);
+    alarm(60);
+    assert_true(set->count == 1ll << 32 && test->count == 65536);
+    assert_int_equal(hs_scaling_measure(set, HS_NORMALISE_CHANNEL, &many), HS_OK);
+    assert_int_equal(hs_scaling_measure(plain, HS_NORMALISE_CHANNEL, &few), HS_OK);
+    assert_memory_equal(many.mean, few.mean, 2 * sizeof(float));
+    assert_memory_equal(many.inverse, few.inverse, 2 * sizeof(float));
+    alarm(0);
+    hs_scaling_free(&few);
+    hs_scaling_free(&many);
+    hs_dataset_close(&set);
+    hs_dataset_close(&test);
+    hs_dataset_close(&plain);
+}
+
 static void test_synthetic_misuse(void **state)
 {
     (void)state;
+    FAILS("synthetic:4294967297,8,8,1,3", HS_SPLIT_TRAIN, HS_EUSAGE, "N = 4294967297");
     FAILS("synthetic:10,8,8,1", HS_SPLIT_TRAIN, HS_EUSAGE, "five whole numbers");
     FAILS("synthetic:10,8,8,1,3,4", HS_SPLIT_TRAIN, HS_EUSAGE, "five whole numbers");
     FAILS("synthetic:10,8,8,1,", HS_SPLIT_TRAIN, HS_EUSAGE, "five whole numbers");
@@ -262,7 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_synthetic_is_pure), cmocka_unit_test(test_synthetic_can_be_learned),
-        cmocka_unit_test(test_synthetic_misuse),  cmocka_unit_test(test_split),
+        cmocka_unit_test(test_synthetic_without_end), cmocka_unit_test(test_synthetic_misuse),  cmocka_unit_test(test_split),
         cmocka_unit_test(test_split_by_seed),     cmocka_unit_test(test_split_misuse),
         cmocka_unit_test(test_scaling),
     };

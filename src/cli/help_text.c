@@ -40,7 +40,7 @@ const char cli_text_data[] =
     "  data = cifar10:DIR              data_batch_1.bin ... test_batch.bin\n"
     "  data = cifar100:DIR[:coarse]    train.bin, test.bin; coarse takes the 20 superclasses\n"
     "  data = hdf5:FILE                uint8 or float images [N,H,W,C] and integer labels [N]\n"
-    "  data = synthetic:N,H,W,C,classes    made from the seed, for trying things out\n"
+    "  data = synthetic:N,H,W,C,classes    made from the seed, for trying things out; N/5 test samples, at most 65536\n"
     "\n"
     "Which sample stands where in which batch depends on seed, epoch and position alone, never on the number of ranks.\n"
     "data.validation = 0.1 holds a tenth of the training set out and evaluates on it. Normalisation and augmentation: data.* and augment.* of\n"

@@ -44,8 +44,9 @@ static void add_chunk(measure *m, const float *x, size_t rows)
 
 static hs_status read_all(measure *m, hs_dataset *set)
 {
-    for (int64_t first = 0; first < set->count; first += CHUNK) {
-        int n = set->count - first < CHUNK ? (int)(set->count - first) : CHUNK;
+    const int64_t count = set->typical > 0 && set->typical < set->count ? set->typical : set->count;
+    for (int64_t first = 0; first < count; first += CHUNK) {
+        int n = count - first < CHUNK ? (int)(count - first) : CHUNK;
         for (int i = 0; i < n; i++)
             m->indices[i] = first + i;
         HS_TRY(hs_dataset_read(set, m->indices, n, m->pixels, m->labels));

@@ -10,6 +10,9 @@
 #include "hs_rng.h"
 
 enum { WAVES = 4, WHAT_PATTERN = 1, WHAT_MIX = 2, WHAT_NOISE = 3 };
+/* A set made up as it goes may be longer than anybody can wait for. So many samples tell its mean and deviation, or as many as have the numbers that are
+ * made in a second or two; its test part has no more either. */
+enum { TYPICAL_MOST = 1 << 16, TYPICAL_LEAST = 64, TYPICAL_NUMBERS = 1 << 27 };
 #define TEST_BASE (1ll << 40) /* test samples count from here, so that they are never training samples */
 
 typedef struct synthetic_set {
@@ -85,7 +88,7 @@ static const hs_dataset_ops synthetic_ops = {.kind = "synthetic", .read = synthe
 static hs_status parse(const char *numbers, int64_t v[5])
 {
     static const char *const name[] = {"N", "H", "W", "C", "classes"};
-    static const int64_t most[] = {1ll << 40, 32768, 32768, 4096, 65536};
+    static const int64_t most[] = {1ll << 32, 32768, 32768, 4096, 65536}; /* N x 10^9 epochs fits 63 bits of steps */
     const char *at = numbers;
     for (int i = 0; i < 5; i++) {
         char *end = NULL;
@@ -114,6 +117,18 @@ static void describe(synthetic_set *s, const char *numbers, hs_split part, uint6
     hs_sha256_hex(&digest, s->base.digest);
 }
 
+static int64_t count_of(int64_t n, hs_split part)
+{
+    const int64_t fifth = n >= 5 ? n / 5 : 1;
+    return part != HS_SPLIT_TEST ? n : fifth < TYPICAL_MOST ? fifth : TYPICAL_MOST;
+}
+
+static int64_t typical_of(hs_shape shape)
+{
+    const int64_t n = TYPICAL_NUMBERS / (int64_t)hs_shape_count(shape);
+    return n < TYPICAL_LEAST ? TYPICAL_LEAST : n > TYPICAL_MOST ? TYPICAL_MOST : n;
+}
+
 hs_status hs_synthetic_open(const char *numbers, hs_split part, uint64_t seed, hs_dataset **set)
 {
     int64_t v[5];
@@ -121,8 +136,9 @@ hs_status hs_synthetic_open(const char *numbers, hs_split part, uint64_t seed, h
     HS_TRY(parse(numbers, v));
     HS_TRY(hs_calloc(1, sizeof *s, "synthetic data set", &s));
     s->base.ops = &synthetic_ops;
-    s->base.count = part != HS_SPLIT_TEST ? v[0] : v[0] >= 5 ? v[0] / 5 : 1;
+    s->base.count = count_of(v[0], part);
     s->base.shape = (hs_shape){(int)v[1], (int)v[2], (int)v[3]};
+    s->base.typical = typical_of(s->base.shape);
     s->base.classes = (int)v[4];
     s->base.bytes = true;
     s->seed = seed;

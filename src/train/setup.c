@@ -32,12 +32,16 @@ static hs_status open_sets(hs_world *w)
     return HS_OK;
 }
 
+static const int64_t LONG_READ = 1 << 30; /* numbers: seconds, from a disk perhaps minutes */
+
 /* Rank 0 measures the training set and tells the others: one pass over the files instead of one per rank, and equal numbers. */
 static hs_status share_scaling(hs_world *w)
 {
     hs_scaling *s = &w->scaling;
     hs_comm *comm = w->comm;
     hs_normalise kind = (hs_normalise)w->config->normalise;
+    if (comm->rank == 0 && kind != HS_NORMALISE_NONE && w->train->typical == 0 && w->train->count > LONG_READ / (int64_t)hs_shape_count(w->train->shape))
+        hs_info(w->log, "%s: reading all %lld training samples for their mean and deviation", w->config->data, (long long)w->train->count);
     HS_TRY(hs_agree(comm, comm->rank == 0 ? hs_scaling_measure(w->train, kind, s) : HS_OK));
     if (comm->size == 1)
         return HS_OK;
