@@ -23,6 +23,7 @@ long hs_live_blocks(void);   /* blocks from hs_calloc not yet freed, over the wh
 
 double hs_resident_bytes(void); /* of this process that lie in memory now; 0 where the system does not tell */
 double hs_resident_peak(void);  /* the most that ever did */
+double hs_available_bytes(void); /* that this process may still take: of the machine, and of a container's limit; 0 where the system does not tell */
 
 /* ---- lifetime packing: where buffers lie in one arena ---------------------------------------------------------------- */
 

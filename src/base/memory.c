@@ -15,7 +15,9 @@ enum {
     ALIGNMENT = 64,       /* a cache line, and the widest SIMD register */
     PAGE = 2 << 20,       /* a huge page */
     LARGE = 4 * PAGE,     /* what is worth them */
+    WORTH_ASKING = 64 << 20,
 };
+static const double GIB = 1 << 30;
 
 static atomic_long live;
 
@@ -33,12 +35,23 @@ static void *allocate(size_t bytes)
     return block;
 }
 
+/* Zeroing takes every page, and a kernel that gives out more than it has ends a process for that without a word: better ask before. */
+static bool is_there(size_t bytes, double *free_bytes)
+{
+    *free_bytes = bytes < WORTH_ASKING ? 0 : hs_available_bytes();
+    return *free_bytes <= 0 || (double)bytes <= *free_bytes;
+}
+
 hs_status hs_calloc(size_t count, size_t size, const char *what, void *out)
 {
     if (size && count > (SIZE_MAX - ALIGNMENT) / size)
         return hs_fail(HS_EINTERNAL, "%s: %zu elements of %zu bytes are more than this machine can address", what, count, size);
     size_t bytes = count * size;
     size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; /* aligned_alloc asks for a multiple */
+    double left = 0;
+    if (!is_there(bytes, &left))
+        return hs_fail(HS_EINTERNAL, "%s: no memory for %.1f GiB, %.1f GiB are free here; try a smaller batch or network, or fewer ranks per machine", what,
+                       (double)bytes / GIB, left / GIB);
     void *block = allocate(rounded ? rounded : ALIGNMENT);
     if (!block)
         return hs_fail(HS_EINTERNAL, "%s: no memory for %zu bytes; try a smaller batch or network, or fewer ranks per machine", what, bytes);
