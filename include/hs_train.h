@@ -38,7 +38,7 @@ typedef struct hs_eval_options {
 typedef struct hs_eval_result {
     int64_t count;
     double loss, error_top1, error_top5;
-    int64_t *confusion; /* [classes][classes], true class first; hs_free */
+    int64_t *confusion; /* [classes][classes], true class first; hs_free; NULL if there are more than 10000 */
     int classes;
 } hs_eval_result;
 /* Evaluate checkpoint PATH (or the newest one of a RUN directory); WORDS are key=value words that override what the checkpoint recorded. COLLECTIVE. */

@@ -92,4 +92,9 @@ check "and no half file" [ -z "$(find "$scratch/full" -name '*.tmp' 2> /dev/null
 "$HALFSPEC" train "$scratch/a.conf" run=/proc/halfspec > "$scratch/out" 2> "$scratch/err"
 code=$?
 check "a place that cannot be written: exit 74 (got $code)" [ $code = 74 ]
+
+"$HALFSPEC" train "$scratch/a.conf" run="$scratch/many" data=synthetic:8,4,4,1,12000 net=F12000 epochs=1 > "$scratch/train" 2>&1
+"$HALFSPEC" eval "$scratch/many" > "$scratch/eval" 2>&1
+check "12000 classes are evaluated" [ $? = 0 ]
+check "without a confusion matrix" grep -q 'no confusion matrix of 12000 classes' "$scratch/eval"
 done_testing

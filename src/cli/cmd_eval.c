@@ -80,8 +80,10 @@ static void print_result(const char *path, const hs_eval_result *r, FILE *to)
     fprintf(to, "%-14s %.6f\n", "loss", r->loss);
     fprintf(to, "%-14s %.4f  (%.2f %% right)\n", "top-1 error", r->error_top1, 100 * (1 - r->error_top1));
     fprintf(to, "%-14s %.4f\n", "top-5 error", r->error_top5);
-    if (!r->confusion)
+    if (!r->confusion) {
+        fprintf(to, "\nno confusion matrix of %d classes; --predictions FILE has every sample\n", r->classes);
         return;
+    }
     if (r->classes <= WHOLE_MATRIX)
         print_matrix(r, to);
     else

@@ -6,6 +6,8 @@
 
 #include "train.h"
 
+enum { CONFUSION_MOST = 10000 }; /* classes: 800 MB, and nobody reads a larger table */
+
 typedef struct evaluation {
     hs_world world;
     const hs_eval_options *options;
@@ -15,7 +17,7 @@ typedef struct evaluation {
     char learnt_digest[65];        /* of those data then; rank 0, "" if not recorded */
     hs_mirror parameters, statistics;
     int classes;
-    int64_t *confusion;  /* [classes][classes] */
+    int64_t *confusion;  /* [classes][classes]; NULL: too many */
     int64_t first, room; /* this rank's samples; most of any rank, by which gathers are padded */
     void *logits;        /* [capacity][classes] of the backend's real */
     int32_t *label;      /* [room] */
@@ -129,7 +131,8 @@ static hs_status make_collectors(evaluation *e)
     hs_world_held(w, w->comm->rank, &e->first, &count);
     e->classes = (int)classes;
     e->room = (int64_t)room;
-    HS_TRY(hs_calloc(classes * classes, sizeof(int64_t), "confusion matrix", &e->confusion));
+    if (classes <= CONFUSION_MOST)
+        HS_TRY(hs_calloc(classes * classes, sizeof(int64_t), "confusion matrix", &e->confusion));
     HS_TRY(hs_calloc((size_t)w->capacity * classes, (size_t)w->device->backend->real, "logits", &e->logits));
     if (!e->options->predictions)
         return HS_OK;
@@ -159,7 +162,7 @@ static hs_status see_batch(void *context, int64_t first, int n, const float *x, 
     if (backend->real == HS_F64)
         for (size_t i = 0; i < numbers; i++)
             row[i] = (float)((const double *)e->logits)[i]; /* in place: the float lies at or before its double */
-    for (int i = 0; i < n; i++)
+    for (int i = 0; e->confusion && i < n; i++)
         e->confusion[labels[i] * e->classes + best_class(row + (size_t)i * (size_t)e->classes, e->classes)]++;
     if (!e->kept)
         return HS_OK;
@@ -248,7 +251,8 @@ static hs_status run(evaluation *e, hs_eval_result *result)
     hs_eval_sums sums;
     HS_TRY(hs_agree(comm, make_collectors(e)));
     HS_TRY(hs_world_evaluate(&e->world, see_batch, e, &sums));
-    HS_TRY(hs_allreduce(comm, e->confusion, (size_t)e->classes * (size_t)e->classes, HS_COMM_I64, HS_SUM));
+    if (e->confusion)
+        HS_TRY(hs_allreduce(comm, e->confusion, (size_t)e->classes * (size_t)e->classes, HS_COMM_I64, HS_SUM));
     if (e->options->predictions)
         HS_TRY(gather_and_write(e));
     double count = (double)sums.count;

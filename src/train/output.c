@@ -146,7 +146,7 @@ static bool keeps(const char *line, const char *end, int64_t step)
 
 hs_status hs_output_cut(const char *path, int64_t step)
 {
-    enum { LIMIT = 1 << 30 };
+    static const size_t LIMIT = (size_t)1 << 36; /* a line a step over years */
     char *text = NULL;
     size_t bytes = 0, kept = 0;
     if (!hs_file_exists(path))
