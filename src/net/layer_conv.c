@@ -97,10 +97,26 @@ static hs_shape own_out(const hs_node *node)
     return (hs_shape){(node->in.h + a->stride - 1) / a->stride, (node->in.w + a->stride - 1) / a->stride, a->filters};
 }
 
+/* S has as many numbers as a filter has taps (spectral3d: times in-channels), squared; a rotation's rows are made orthogonal one by one, which takes
+ * the third power: 4 s for 32 x 32. */
+enum { SIDE_MOST = 16384, ROTATION_MOST = 1024 };
+
+static hs_status check_matrix(const hs_reader *r, const hs_node *node)
+{
+    const conv_args *a = node->args;
+    const double side = (double)a->kh * a->kw * (a->arm == HS_ARM_SPECTRAL3D ? node->in.c : 1);
+    const int most = a->arm == HS_ARM_ROTATION ? ROTATION_MOST : SIDE_MOST;
+    if (a->arm == HS_ARM_SPATIAL || side <= most)
+        return HS_OK;
+    return hs_reader_fail(r, node->at, node->length, "param = %s would need a matrix of %.0f x %.0f numbers, at most %d a side; a smaller filter or "
+                          "param = spatial takes less", hs_arm_name(a->arm), side, side, most);
+}
+
 static hs_status shape(const hs_reader *r, const hs_net *net, hs_node *node)
 {
     const conv_args *a = node->args;
     (void)net;
+    HS_TRY(check_matrix(r, node));
     bool larger = a->kh > node->in.h || a->kw > node->in.w;
     if (a->embed == HS_EMBED_BAND && a->boundary != HS_BOUNDARY_PERIODIC)
         return hs_reader_fail(r, node->at, node->length, "embed = band makes filters as large as the map, which needs boundary = periodic");
