@@ -97,4 +97,11 @@ check "a place that cannot be written: exit 74 (got $code)" [ $code = 74 ]
 "$HALFSPEC" eval "$scratch/many" > "$scratch/eval" 2>&1
 check "12000 classes are evaluated" [ $? = 0 ]
 check "without a confusion matrix" grep -q 'no confusion matrix of 12000 classes' "$scratch/eval"
+
+"$HALFSPEC" train "$scratch/a.conf" run="$scratch/vast" max-steps=1000000000000 epochs=1000000000 history.every=1 history.filters=all --dry-run > "$scratch/dry" 2>&1
+if grep -q '^MemAvailable' /proc/meminfo 2> /dev/null; then
+    check "a history that no memory holds is warned of before the first step" grep -q 'The history of filters is .* TiB of it' "$scratch/dry"
+else
+    skip "the system does not tell its memory"
+fi
 done_testing

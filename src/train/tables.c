@@ -94,6 +94,21 @@ static void footprint_rows(const hs_trainer *t)
             "history %s, files being written %s; total %s", text[0], text[1], text[2], text[3], text[4], text[5], text[6], text[7]);
 }
 
+/* Histories are kept in memory while they grow: said now, as it may take days until it shows. */
+static void warn_of_memory(const hs_trainer *t)
+{
+    hs_footprint f;
+    char grows[32], room[32], history[32];
+    hs_footprint_make(t, &f);
+    const double more = f.total - hs_resident_bytes(), left = hs_available_bytes();
+    bytes_text(more, grows, sizeof grows);
+    bytes_text(left, room, sizeof room);
+    bytes_text(hs_history_bytes(t), history, sizeof history);
+    if (left > 0 && more > left)
+        hs_warn(t->world.log, "until its end this run may take %s more of memory, and %s are free here. The history of filters is %s of it: a larger "
+                "history.every or history.filters = first:N takes less", grows, room, history);
+}
+
 static void steps_row(const hs_trainer *t)
 {
     const hs_world *w = &t->world;
@@ -119,6 +134,7 @@ void hs_table_plan(hs_trainer *t, bool full)
         footprint_rows(t);
     }
     steps_row(t);
+    warn_of_memory(t);
 }
 
 void hs_table_times(hs_trainer *t)
