@@ -192,7 +192,7 @@ double hs_history_bytes(const hs_trainer *t)
     for (int i = 0; i < params; i++) {
         if (param[i].role != HS_ROLE_FILTER)
             continue;
-        double out = all || param[i].out < first ? param[i].out : first, in = all || param[i].in < first ? param[i].in : first;
+        double out = all || param[i].out < first ? param[i].out : first, in = param[i].in;
         double half = (double)param[i].kh * (param[i].kw / 2 + 1);
         bytes += 8 * out * in * half + 4 * half + 4 * 4.0 * hs_radii_count(param[i].kh, param[i].kw) + 3 * 64 * 4 + 10 * 4;
     }
