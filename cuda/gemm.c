@@ -3,6 +3,18 @@
 
 enum { BATCH = 65535 }; /* most products of one call: a grid has no more blocks along its second and third axis */
 
+/* One product by the call for one: the call for many may choose a kernel that is many times slower for it, as cuBLAS 12 did. */
+static cublasStatus_t call(const hs_cuda_stream *s, const hs_cuda_product *p, cublasComputeType_t compute)
+{
+    const cudaDataType ab = p->half ? CUDA_R_16BF : CUDA_R_32F, c = p->half_c ? CUDA_R_16BF : CUDA_R_32F;
+    const cublasOperation_t op_a = p->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N, op_b = p->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+    if (p->batch == 1)
+        return cublasGemmEx(s->blas, op_b, op_a, p->n, p->m, p->k, &p->alpha, p->b, ab, p->ldb, p->a, ab, p->lda, &p->beta, p->c, c, p->ldc, compute,
+                            CUBLAS_GEMM_DEFAULT);
+    return cublasGemmStridedBatchedEx(s->blas, op_b, op_a, p->n, p->m, p->k, &p->alpha, p->b, ab, p->ldb, p->stride_b, p->a, ab, p->lda, p->stride_a,
+                                      &p->beta, p->c, c, p->ldc, p->stride_c, p->batch, compute, CUBLAS_GEMM_DEFAULT);
+}
+
 static hs_status multiply_some(hs_stream *stream, const hs_cuda_product *p)
 {
     const hs_cuda_stream *s = hs_cuda_stream_of(stream);
@@ -17,13 +29,7 @@ static hs_status multiply_some(hs_stream *stream, const hs_cuda_product *p)
     const cublasComputeType_t compute = p->exact  ? CUBLAS_COMPUTE_32F_PEDANTIC
                                         : p->half ? CUBLAS_COMPUTE_32F
                                                   : hs_cuda_of(stream)->compute;
-    const cudaDataType ab = p->half ? CUDA_R_16BF : CUDA_R_32F, c = p->half_c ? CUDA_R_16BF : CUDA_R_32F;
-    return hs_cuda_check_blas(cublasGemmStridedBatchedEx(s->blas, p->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N,
-                                                         p->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N, p->n, p->m, p->k, &p->alpha,
-                                                         p->b, ab, p->ldb, p->stride_b, p->a, ab, p->lda,
-                                                         p->stride_a, &p->beta, p->c, c, p->ldc, p->stride_c, p->batch,
-                                                         compute, CUBLAS_GEMM_DEFAULT),
-                              "a product");
+    return hs_cuda_check_blas(call(s, p, compute), "a product");
 }
 
 hs_status hs_cuda_multiply(hs_stream *stream, const hs_cuda_product *all)

@@ -1,4 +1,4 @@
-/* cublas_v2.h - stand-in for cuBLAS: handles and the one general product that halfspec uses. */
+/* cublas_v2.h - stand-in for cuBLAS: handles and the general products that halfspec uses. */
 #ifndef HS_EMULATED_CUBLAS_H
 #define HS_EMULATED_CUBLAS_H
 
@@ -39,6 +39,9 @@ typedef enum libraryPropertyType { MAJOR_VERSION, MINOR_VERSION, PATCH_LEVEL } l
 cublasStatus_t cublasGetProperty(libraryPropertyType type, int *value);
 const char *cublasGetStatusString(cublasStatus_t status);
 /* Factors are rounded as the compute type has it, sums are exact and rounded to the type of C. Column-major, as the original: C = alpha op(A) op(B) + beta C, BATCH times. */
+cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k, const void *alpha,
+                            const void *a, cudaDataType type_a, int lda, const void *b, cudaDataType type_b, int ldb, const void *beta, void *c,
+                            cudaDataType type_c, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t algorithm);
 cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n,
                                           int k, const void *alpha, const void *a, cudaDataType type_a, int lda,
                                           long long stride_a, const void *b, cudaDataType type_b, int ldb, long long stride_b,
