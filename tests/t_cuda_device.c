@@ -1,12 +1,16 @@
 /* t_cuda_device.c - opening an emulated GPU, and every way in which there may be none: each has a sentence of its own, and no
  * device is left half open. */
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -197,6 +201,72 @@ static void many_products(void **state)
     free(host);
 }
 
+/* ---- what a GPU does not allow ends the program, here ------------------------------------------------------------------------------ */
+
+typedef struct gpu {
+    hs_device *device;
+    hs_stream *s;
+    void *memory;
+} gpu;
+
+static void scale_while_recording(gpu *g, bool has_run)
+{
+    hs_recording *recording = NULL;
+    const hs_backend *b = g->device->backend;
+    if (has_run)
+        (void)b->element->scale(g->s, 1, 2, g->memory);
+    (void)b->device->record_begin(g->s);
+    (void)b->element->scale(g->s, 1, 2, g->memory);
+    (void)b->device->record_end(g->s, &recording);
+}
+
+static void *allocate(void *argument)
+{
+    const gpu *g = argument;
+    void *memory;
+    (void)g->device->backend->memory->alloc(g->device, 16, &memory);
+    return NULL;
+}
+
+static void allocate_in_a_thread(gpu *g, bool chooses)
+{
+    pthread_t thread;
+    if (chooses)
+        (void)allocate(g);
+    else if (pthread_create(&thread, NULL, allocate, g) == 0)
+        (void)pthread_join(thread, NULL);
+}
+
+/* In a process of its own. */
+static bool dies(void (*what)(gpu *, bool), gpu *g, bool flag)
+{
+    int status = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)!freopen("/dev/null", "w", stderr);
+        what(g, flag);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void does_not_allow(void **state)
+{
+    gpu g = {NULL};
+    (void)state;
+    assert_int_equal(open_with("fp32", -1, 0, &g.device), HS_OK);
+    assert_int_equal(g.device->backend->device->stream_create(g.device, &g.s), HS_OK);
+    assert_int_equal(g.device->backend->memory->alloc(g.device, 16, &g.memory), HS_OK);
+    assert_true(dies(scale_while_recording, &g, false));
+    assert_false(dies(scale_while_recording, &g, true));
+    assert_true(dies(allocate_in_a_thread, &g, false));
+    assert_false(dies(allocate_in_a_thread, &g, true));
+    g.device->backend->memory->free(g.device, g.memory);
+    g.device->backend->device->stream_destroy(&g.s);
+    hs_device_close(&g.device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +277,7 @@ int main(void)
         cmocka_unit_test(says_what_memory_was_needed),
         cmocka_unit_test(copies),
         cmocka_unit_test(many_products),
+        cmocka_unit_test(does_not_allow),
     };
     return cmocka_run_group_tests_name("emulated GPU", tests, NULL, NULL);
 }

@@ -255,6 +255,7 @@ static void recordings(void)
         tap_ok(false, "a device");
         return;
     }
+    tap_ok(g.backend->element->scale(g.s, 1, 1, g.a) == HS_OK, "a kernel that will be recorded has run before");
     repeats(&g);
     tap_ok(refused(&g, waits), "waiting is refused");
     tap_ok(refused(&g, uploads), "an upload is refused: it would be repeated with other contents");

@@ -12,6 +12,7 @@
 #include <functional>
 #include <tuple>
 #include <type_traits>
+#include <vector>
 
 #include "cuda_runtime_api.h"
 
@@ -65,6 +66,9 @@ std::size_t shared_limit(const void *kernel); /* bytes that it may have */
 cudaError_t queue(cudaStream_t stream, std::function<void()> work, const char *name = "a library", bool elsewhere = false);
 extern bool stuck; /* some work does not end, and nothing behind it begins */
 bool is_recording(cudaStream_t stream);
+void wants_device(const char *who); /* the end where this thread has chosen none */
+/* WHAT runs on STREAM, and may have to be loaded by the driver the first time: then not while a step is recorded. */
+void loads(cudaStream_t stream, const char *who, const std::vector<long long> &what);
 bool spoils_recording();            /* for what may not happen while anything is recorded: the recording is lost. False: nothing is */
 cudaError_t failed(cudaError_t error); /* and keeps it for cudaGetLastError */
 [[noreturn]] void die(const char *who, const char *what);
@@ -86,6 +90,7 @@ cudaError_t start(const char *name, void (*kernel)(P...), bool together, dim3 gr
                   cudaStream_t stream, A... a)
 {
     std::tuple<P...> given(static_cast<P>(a)...);
+    loads(stream, name, {(long long)reinterpret_cast<std::intptr_t>(kernel)});
     if (shared > shared_limit(reinterpret_cast<const void *>(kernel)))
         failed(cudaErrorInvalidConfiguration);
     else

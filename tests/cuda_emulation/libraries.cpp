@@ -360,6 +360,7 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
         return CUBLAS_STATUS_INVALID_VALUE; /* of what the original offers, what halfspec uses */
     const float al = *static_cast<const float *>(alpha), be = *static_cast<const float *>(beta);
     const int kept = kept_bits(compute);
+    emulation::loads(handle->stream, "cuBLAS", {ta, tb, m, n, k, type_a, lda, ldb, type_c, ldc, batch, compute}); /* what its choice of a kernel rests on */
     emulation::queue(handle->stream, [=] {
         const char *x = static_cast<const char *>(emulation::reach(a, "cuBLAS, A")),
                    *y = static_cast<const char *>(emulation::reach(b, "cuBLAS, B"));

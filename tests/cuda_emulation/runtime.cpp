@@ -85,6 +85,7 @@ static void *reach_range(const void *pointer, std::size_t bytes, const char *who
 
 cudaError_t cudaMalloc(void **memory, size_t bytes)
 {
+    emulation::wants_device("cudaMalloc");
     if (emulation::spoils_recording())
         return failed(cudaErrorStreamCaptureUnsupported);
     if (used + bytes > number_from("HS_EMULATE_MEMORY", std::size_t(1) << 40))
@@ -192,8 +193,19 @@ cudaError_t cudaRuntimeGetVersion(int *version)
     return cudaSuccess;
 }
 
+/* A thread that has not chosen one works on device 0, whichever this process took. */
+static thread_local bool has_chosen;
+static bool somebody_has;
+
+void emulation::wants_device(const char *who)
+{
+    if (somebody_has && !has_chosen)
+        die(who, "in a thread that has not chosen a device (cudaSetDevice)");
+}
+
 cudaError_t cudaSetDevice(int device)
 {
+    has_chosen = somebody_has = true;
     if (device < 0 || device >= (int)number_from("HS_EMULATE_DEVICES", 1))
         return failed(cudaErrorInvalidDevice);
     return asked_for("busy") ? failed(cudaErrorDevicesUnavailable) : cudaSuccess;

@@ -2,7 +2,8 @@
  * HS_EMULATE_ORDER = a number other than 0 some of it runs earlier, in an order drawn from that number, and who asks whether work is
  * over may hear no. Recorded work goes to the recording instead, and runs at each repeat with the arguments it had then; its branches
  * take turns in a drawn order too. A recording is lost, as on a GPU, by whatever waits, allocates, or frees meanwhile, by a copy from or
- * to the host, by waiting for an event from outside, and by a stream that joined and was not waited for at the end.
+ * to the host, by waiting for an event from outside, and by a stream that joined and was not waited for at the end. A kernel or a product of cuBLAS
+ * that has not run before may not be recorded.
  *
  * Every piece of work carries what is known to be over when it begins, for the shadow memory: what its stream did before, what the
  * events it waited for stand for, and what the host had waited for when it asked for it. */
@@ -79,6 +80,16 @@ static recording *active; /* one at a time is enough */
 bool emulation::is_recording(cudaStream_t stream)
 {
     return stream && stream->records;
+}
+
+/* CUDA loads a kernel when it is first launched (CUDA_MODULE_LOADING is LAZY by itself), for which it may have to wait and allocate. */
+void emulation::loads(cudaStream_t stream, const char *who, const std::vector<long long> &what)
+{
+    static std::set<std::vector<long long>> loaded;
+    if (!is_recording(stream))
+        loaded.insert(what);
+    else if (!loaded.count(what))
+        die(who, "is recorded, but has not run before: a driver may have to load it, which it cannot while a stream records");
 }
 
 bool emulation::spoils_recording()
@@ -161,6 +172,7 @@ static operation placed_in_branch(CUstream_st *stream, const char *name)
 
 cudaError_t emulation::queue(cudaStream_t stream, std::function<void()> work, const char *name, bool elsewhere)
 {
+    wants_device(name);
     if (!stream || !streams.count(stream))
         die("a stream", "was never created, or is gone");
     if (stream->records) {
@@ -185,6 +197,7 @@ static void queue_order(CUstream_st *stream, std::shared_ptr<mark> needs, std::f
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
 {
+    emulation::wants_device("cudaStreamCreateWithFlags");
     *stream = new CUstream_st;
     (*stream)->number = streams_so_far++;
     streams.insert(*stream);
