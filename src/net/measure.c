@@ -2,7 +2,7 @@
  * that holds the input and this one layer, with the way forced, so that it runs exactly as it will in earnest: same plans, same memory layout.
  *
  * One run to warm up (pages, caches, clocks); then, until BUDGET seconds are spent, 3 to 9 runs of which the median counts: other work on the
- * machine lengthens some of them, and a run that by luck was short says nothing about the rest. */
+ * machine lengthens some of them, and a run that by luck was short says nothing about the rest. A device that is waited for gets several at a time. */
 #include <stdio.h>
 #include <string.h>
 
@@ -22,15 +22,18 @@ static float doubled(float x)
     return x;
 }
 
-/* Numbers in [-1, 1], none of them zero: speed must not depend on lucky data. */
+/* Numbers in [-1, 1], none of them zero: speed must not depend on lucky data. What is there is copied where the data lie, ever longer pieces: sent
+ * through the host, a batch of 200 MB would take longer than all runs of its layer. */
 static hs_status fill(const hs_net *net, hs_stream *s, void *memory, size_t count)
 {
     float pattern[PATTERN];
     for (int i = 0; i < PATTERN; i++)
         pattern[i] = doubled((float)((i * 2654435761u >> 8) % 1000) / 499.5f - 1.0f);
-    for (size_t done = 0; done < count; done += PATTERN) {
-        size_t part = count - done < PATTERN ? count - done : PATTERN;
-        HS_TRY(net->backend->memory->from_float(s, part, pattern, (char *)memory + done * net->backend->real));
+    size_t done = count < PATTERN ? count : PATTERN, real = net->backend->real;
+    HS_TRY(net->backend->memory->from_float(s, done, pattern, memory));
+    for (size_t part; done < count; done += part) {
+        part = count - done < done ? count - done : done;
+        HS_TRY(net->backend->memory->copy(s, (char *)memory + done * real, memory, part * real));
     }
     return HS_OK;
 }
@@ -95,17 +98,37 @@ undo:
     return st;
 }
 
-static hs_status run_once(hs_net *probe, hs_stream *s, const hs_pass *pass, double *seconds)
+static hs_status queue_once(hs_net *probe, hs_stream *s, const hs_pass *pass)
 {
     hs_node *node = probe->layer[1];
-    double start = hs_now();
     HS_TRY(node->kind->prepare ? node->kind->prepare(probe, node, s, pass) : HS_OK);
     HS_TRY(node->kind->forward(probe, node, s, pass));
-    if (node->wanted)
-        HS_TRY(node->kind->backward(probe, node, s, pass));
+    return node->wanted ? node->kind->backward(probe, node, s, pass) : HS_OK;
+}
+
+/* Seconds of one of REPEATS runs, one behind the other. */
+static hs_status run(hs_net *probe, hs_stream *s, const hs_pass *pass, int repeats, double *seconds)
+{
+    double start = hs_now();
+    for (int i = 0; i < repeats; i++)
+        HS_TRY(queue_once(probe, s, pass));
     HS_TRY(probe->backend->device->stream_sync(s));
-    *seconds = hs_now() - start;
+    *seconds = (hs_now() - start) / repeats;
     return HS_OK;
+}
+
+/* Runs to warm up: the first one on a device loads kernels, so that the second one says how many to take together. */
+static int warm_runs(const hs_net *net)
+{
+    return net->backend->memory->host_visible ? 1 : 2;
+}
+
+/* How many runs to take together after one of SECONDS: beginning on a device and waiting for it takes microseconds that a layer within a step, queued
+ * behind another or recorded, does not pay. In a millisecond they are few. */
+static int together(const hs_net *net, double seconds)
+{
+    const double fit = 1e-3 / seconds;
+    return net->backend->memory->host_visible || fit < 2 ? 1 : fit > 16 ? 16 : (int)fit;
 }
 
 /* Run times, kept in order. */
@@ -144,9 +167,10 @@ static hs_status time_probe(hs_net *probe, hs_stream *s, double *median_seconds)
     HS_TRY(fill(probe, s, node->x[0], n * node->input[0]->count));
     if (node->dy)
         HS_TRY(fill(probe, s, node->dy, n * node->count));
-    HS_TRY(run_once(probe, s, &pass, &seconds));
-    while (!enough(&r)) {
-        HS_TRY(run_once(probe, s, &pass, &seconds));
+    for (int i = 0; i < warm_runs(probe); i++)
+        HS_TRY(run(probe, s, &pass, 1, &seconds));
+    for (const int repeats = together(probe, seconds); !enough(&r);) {
+        HS_TRY(run(probe, s, &pass, repeats, &seconds));
         note(&r, seconds);
     }
     *median_seconds = median(&r);
@@ -176,14 +200,19 @@ static hs_status time_transform(const hs_net *net, hs_stream *s, hs_shape shape,
     size_t space = hs_plan_count(shape, HS_SPACE) * (size_t)n, spectrum = hs_plan_count(shape, HS_SPECTRUM) * (size_t)n;
     char *second = memory + hs_align(space * net->backend->real), *scratch = second + hs_align(spectrum * net->backend->real);
     HS_TRY(fill(net, s, memory, space));
-    for (bool warm = false; !enough(&r); warm = true) {
+    for (int done = 0, repeats = 1; !enough(&r); done++) {
         double start = hs_now();
-        HS_TRY(ops->forward(s, plan, n, memory, second, scratch));
-        if (net->plan.training)
-            HS_TRY(ops->inverse(s, plan, n, second, memory, scratch));
+        for (int i = 0; i < repeats; i++) {
+            HS_TRY(ops->forward(s, plan, n, memory, second, scratch));
+            if (net->plan.training)
+                HS_TRY(ops->inverse(s, plan, n, second, memory, scratch));
+        }
         HS_TRY(net->backend->device->stream_sync(s));
-        if (warm)
-            note(&r, hs_now() - start);
+        const double seconds = (hs_now() - start) / repeats;
+        if (done >= warm_runs(net))
+            note(&r, seconds);
+        else
+            repeats = together(net, seconds);
     }
     *median_seconds = median(&r);
     return HS_OK;
