@@ -3,7 +3,8 @@
  * A transform of a real h x w plane is charged 2.5 hw log2(hw) operations, the usual nominal count (half of 5 N log2 N of a complex one). A bin of a
  * convolution by transforms is a complex product, three real ones by Karatsuba: 6 operations a multiply-add; a self-conjugate bin is real: 2.
  * Bytes: what must come from memory and go back if caches hold nothing between two rows; a spectrum is written once by the transform, which has
- * whole planes, and read once by the products, which have whole batches. */
+ * whole planes, and read once by the products, which have whole batches. A device that stores sealed edges in its own way stores them as bf16, and so
+ * may the spectra be that nobody but their layer sees. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,7 +77,7 @@ static double edge_count(hs_shape s, hs_domain domain)
 }
 
 /* A convolution through spectra on a grid of h x w: products, and the transforms of edges that are in space; a spectrum of the layer's own is
- * written and read. PARTS of the products: forward 1; backward the filters' gradient and, if wanted, the input's. */
+ * written and read, in numbers of REAL bytes. PARTS of the products: forward 1; backward the filters' gradient and, if wanted, the input's. */
 static void fft_layer(const hs_layer_row *row, int h, int w, bool has_dx, double n, double real, hs_work *forward, hs_work *backward)
 {
     int ci = row->in.c, co = row->out.c;
@@ -93,13 +94,14 @@ static void fft_layer(const hs_layer_row *row, int h, int w, bool has_dx, double
 void hs_work_layer(const hs_net *net, const hs_layer_row *row, bool has_dx, double n, size_t real, hs_work *forward, hs_work *backward)
 {
     const hs_param *filters = hs_layer_filters(net, row->name);
-    double in = edge_count(row->in, row->from) * n, out = edge_count(row->out, row->domain) * n, params = (double)row->params;
+    double params = (double)row->params, bf16 = 2 / (double)real; /* edges count as numbers of REAL bytes */
+    double in = edge_count(row->in, row->from) * n * (row->sealed_from ? bf16 : 1), out = edge_count(row->out, row->domain) * n * (row->sealed ? bf16 : 1);
     int h = 0, w = 0;
     *forward = (hs_work){0, (double)real * (in + out + params)};
     /* Reads dy and, for the parameters' gradient or as a mask, as many numbers of x; writes dx and the gradient. */
     *backward = (hs_work){0, (double)real * (out + (params > 0) * in + has_dx * (in + params) + params)};
     if (hs_engine_grid(row, &h, &w) && filters) {
-        fft_layer(row, h, w, has_dx, n, (double)real, forward, backward);
+        fft_layer(row, h, w, has_dx, n, row->sealed_from || row->sealed ? 2 : (double)real, forward, backward);
         return;
     }
     if (row->gflop > 0) { /* forward is a third of a layer that computes both gradients */
