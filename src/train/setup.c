@@ -208,8 +208,8 @@ void hs_world_close(hs_world *w)
     hs_look_close(w);
     hs_batcher_destroy(&w->held_feed);
     hs_batcher_destroy(&w->feed);
+    hs_comm_destroy(&w->device_comm); /* to which the network's gradients may be known */
     hs_net_destroy(&w->net);
-    hs_comm_destroy(&w->device_comm);
     if (w->stream)
         w->device->backend->device->stream_destroy(&w->stream);
     hs_device_close(&w->device);

@@ -339,6 +339,7 @@ ncclResult_t ncclCommDeregister(ncclComm_t comm, void *handle)
     checked(comm, "ncclCommDeregister");
     if (handle != &comm->memory || !comm->memory)
         emulation::die("ncclCommDeregister", "memory that is not registered");
+    (void)emulation::reach(comm->memory, "ncclCommDeregister"); /* not freed before: NCCL may have it mapped elsewhere */
     comm->memory = nullptr;
     return ncclSuccess;
 }
