@@ -1,7 +1,7 @@
 #!/bin/sh
 # gpu.sh - halfspec's training step against PyTorch's on one GPU, alternating in one run, and each layer against what the device can do:
 #
-#     sh jobs/bench/gpu.sh [-n NETS] [-b BATCHES] [-p PRECISIONS] [-r ROUNDS] [-s SECONDS] [-t BUDGET] [-m MODES] [-d DEVICE] [-o FILE.md]
+#     sh jobs/bench/gpu.sh [-n NETS] [-b BATCHES] [-p PRECISIONS] [-r ROUNDS] [-s SECONDS] [-t BUDGET] [-m MODES] [-d DEVICE] [-w PLAN] [-o FILE.md]
 #
 #   -n   networks as NAME-SIDE or NAME-SIDE-periodic, comma-separated
 #        (paper-sp-3-periodic,deep-3,generic-3,deep-5,paper-sp-5-periodic,paper-sp-3,generic-5,paper-sp-5)
@@ -12,19 +12,23 @@
 #   -t   seconds for all: what no longer fits is left out and said so   (3600)
 #   -m   modes of PyTorch; compiling a network for its fastest kernels takes minutes (graph,compile)
 #   -d   device of both sides                                           (cuda)
+#   -w   halfspec's plan, by the clock once or by estimates: wisdom, estimate; where planning by the clock fails, that is said, and estimates serve
+#                                                                       (wisdom)
 #   -o   write the tables there too, as Markdown, with what they were measured on; after every network, so that what there is when time runs out stays
 #
 # A step is forward, backward and Adam; no data is loaded on either side. PyTorch runs by pixels in memory, as a CUDA graph of its eager kernels and
 # compiled with max-autotune (spectral pooling as products with a matrix; its FFT as a graph too) in the first round, in the later ones in the modes
 # within a tenth of the best; the ratio is to the best median. Layers are timed at the first batch only. Correctness is for tests/gpu.sh, which calls
 # this in the same run. HALFSPEC=PROGRAM (default ./halfspec, else the one in PATH), PYTHON=one that imports torch: without one only our side is timed.
+# What fails is told and the rest goes on; the exit code is 1 then.
 set -eu
+began=$(date +%s)
 here=$(cd "$(dirname "$0")" && pwd)
 give_up() { printf '%s: %s\n' "$0" "$*" >&2; exit 2; }
 
 nets=paper-sp-3-periodic,deep-3,generic-3,deep-5,paper-sp-5-periodic,paper-sp-3,generic-5,paper-sp-5
-batches=512,128,1024 precisions=bf16,tf32 rounds=3 seconds=1 budget=3600 modes=graph,compile device=cuda out=
-while getopts n:b:p:r:s:t:m:d:o: option; do
+batches=512,128,1024 precisions=bf16,tf32 rounds=3 seconds=1 budget=3600 modes=graph,compile device=cuda plan=wisdom out=
+while getopts n:b:p:r:s:t:m:d:w:o: option; do
     case $option in
     n) nets=$OPTARG ;;
     b) batches=$OPTARG ;;
@@ -34,15 +38,20 @@ while getopts n:b:p:r:s:t:m:d:o: option; do
     t) budget=$OPTARG ;;
     m) modes=$OPTARG ;;
     d) device=$OPTARG ;;
+    w) plan=$OPTARG ;;
     o) out=$OPTARG ;;
     *) sed -n '2,/^set/{/^#/p;}' "$0" >&2; exit 2 ;;
     esac
 done
 program=${HALFSPEC:-./halfspec}
 [ -x "$program" ] || program=$(command -v halfspec) || give_up "no program; build it first, or say HALFSPEC=PROGRAM"
+# PyTorch brings libraries of its own: those that our program is made to find (a bundle's, another CUDA's) would come before them.
 python=
-for one in "${PYTHON:-/usr/bin/python3}" python3; do
-    if "$one" -c "import torch, sys; sys.exit('$device' != 'cpu' and not torch.cuda.is_available())" 2> /dev/null; then
+apart="env -u LD_LIBRARY_PATH"
+for one in "${PYTHON:-/usr/bin/python3}" python3 as-it-is "${PYTHON:-/usr/bin/python3}" python3; do
+    [ "$one" != as-it-is ] || { apart= && continue; }
+    # shellcheck disable=SC2086  # words, or nothing
+    if $apart "$one" -c "import torch, sys; sys.exit('$device' != 'cpu' and not torch.cuda.is_available())" 2> /dev/null; then
         python=$one
         break
     fi
@@ -52,29 +61,50 @@ done
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
-began=$(date +%s)
 : > "$scratch/ours"
 : > "$scratch/theirs"
 : > "$scratch/left"
 : > "$scratch/failed"
 elapsed() { echo $(($(date +%s) - began)); }
-# within COMMAND...: what hangs ends with the budget, and half a minute later at most
+# within COMMAND...: what hangs ends with the budget, and a quarter of a minute later at most
 within() {
     left=$((budget - $(elapsed)))
-    if command -v timeout > /dev/null; then timeout -k 5 $((left > 0 ? left + 30 : 30)) "$@"; else "$@"; fi
+    if command -v timeout > /dev/null; then timeout -k 5 $((left > 15 ? left + 15 : 30)) "$@"; else "$@"; fi
 }
 
 # bench FILE PART: what halfspec prints goes to FILE. Uses net, side, boundary, batch, precision.
 bench() {
-    within "$program" bench "net=$net k=$side" "$2" device="$device" precision="$precision" batch="$batch" boundary="$boundary" --seconds "$seconds" \
-        --no-errors --json "$scratch/json" > "$1" 2>&1
+    within "$program" bench "net=$net k=$side" "$2" device="$device" precision="$precision" batch="$batch" boundary="$boundary" plan="$plan" \
+        wisdom="$scratch/wisdom" --seconds "$seconds" --no-errors --json "$scratch/json" > "$1" 2>&1
+}
+# fails TEXT: told, and kept for the end
+fails() { grep -qxF "$1" "$scratch/failed" || echo "$1" | tee -a "$scratch/failed" >&2; }
+# planned COMMAND...: by the clock; where that fails and estimates serve, by these from then on
+planned() {
+    asked=$plan
+    "$@" && return 0
+    [ "$asked" != estimate ] || return 1
+    plan=estimate
+    sed 's/^/# /' "$scratch/out" >&2
+    if "$@"; then
+        fails "$label: plan = $asked failed; plan = estimate from here on"
+    else
+        plan=$asked
+        return 1
+    fi
 }
 
 # ours: a line of $scratch/ours
 ours() {
-    bench "$scratch/out" step || return 1
+    planned bench "$scratch/out" step || return 1
     sed -n "s/^{\"part\":\"step\",\"name\":\"step\",/{\"label\":\"$label\",/p" "$scratch/json" >> "$scratch/ours"
     grep '"part":"head"' "$scratch/json" > "$scratch/head"
+}
+
+# table FLAGS...: of what there is so far
+table() {
+    # shellcheck disable=SC2086  # words, or nothing
+    $apart "$python" "$here/peer_table.py" "$@" "$scratch"
 }
 
 # theirs ROUND: a line of $scratch/theirs for each mode
@@ -92,10 +122,11 @@ theirs() {
         done
         keep=${keep#,}
     else
-        keep=$("$python" "$here/peer_table.py" --keep "$label" "$scratch")
+        keep=$(table --keep "$label") && [ -n "$keep" ] || return 1
     fi
-    within "$python" "$here/torch_nets.py" "$net" "$side" --batch "$batch" --device "$device" --dtype "$precision" --boundary "$boundary" --seconds "$seconds" \
-        --modes "$keep" > "$scratch/out" 2> "$scratch/err" || return 1
+    # shellcheck disable=SC2086  # words, or nothing
+    within $apart "$python" "$here/torch_nets.py" "$net" "$side" --batch "$batch" --device "$device" --dtype "$precision" --boundary "$boundary" \
+        --seconds "$seconds" --modes "$keep" > "$scratch/out" 2> "$scratch/err" || return 1
     sed "s/^{/{\"label\":\"$label\",/" "$scratch/out" >> "$scratch/theirs"
 }
 
@@ -103,26 +134,28 @@ theirs() {
 compare() {
     round=1
     while [ "$round" -le "$rounds" ]; do
-        ours || { sed 's/^/# /' "$scratch/out" >&2; echo "$label: halfspec failed" | tee -a "$scratch/failed" >&2; return 0; }
+        ours || { sed 's/^/# /' "$scratch/out" >&2; fails "$label: halfspec failed"; return 0; }
         tail -n 1 "$scratch/ours" | sed -n 's/.*"img_per_s":\([0-9.e+]*\).*/    halfspec \1 img\/s/p' >&2
-        theirs "$round" || { tail -n 12 "$scratch/err" | sed 's/^/# /' >&2; echo "$label: PyTorch failed" | tee -a "$scratch/failed" >&2; return 0; }
+        theirs "$round" || { tail -n 12 "$scratch/err" | sed 's/^/# /' >&2; fails "$label: PyTorch failed"; return 0; }
         [ ! -s "$scratch/theirs" ] || sed -n "s/.*\"label\":\"$label\".*\"mode\":\"\([^\"]*\)\".*\"img_per_s\":\([0-9.e+]*\).*/    \1 \2 img\/s/p" "$scratch/out" >&2
         round=$((round + 1))
     done
 }
 
 layers() {
-    if bench "$scratch/out" layers; then
-        printf '\n%s\n' "$label"
-        sed -n '/^layers/,$p' "$scratch/out"
-    fi >> "$scratch/layers"
+    if planned bench "$scratch/out" layers; then
+        printf '\n%s\n' "$label" >> "$scratch/layers"
+        sed -n '/^layers/,$p' "$scratch/out" >> "$scratch/layers"
+    else
+        sed 's/^/# /' "$scratch/out" >&2
+        fails "$label: halfspec's layers failed"
+    fi
 }
 
 # tables FLAGS
 tables() {
     if [ -s "$scratch/theirs" ]; then
-        # shellcheck disable=SC2086  # a word, or nothing
-        "$python" "$here/peer_table.py" $1 --by "sh jobs/bench/gpu.sh" "$scratch"
+        table "$@" --by "sh jobs/bench/gpu.sh" || fails "the table could not be made"
     else
         sed -n 's/^{"label":"\([^"]*\)".*"img_per_s":\([0-9.e+]*\).*/\1: \2 img\/s/p' "$scratch/ours"
     fi
@@ -172,7 +205,7 @@ for batch in $(echo "$batches" | tr ',' ' '); do
     done
 done
 
-tables ""
+tables
 if [ -s "$scratch/layers" ]; then
     cat "$scratch/layers"
 fi
