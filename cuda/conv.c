@@ -134,6 +134,7 @@ static bool seals(const hs_device *device, hs_domain domain)
 }
 
 const hs_conv_ops hs_cuda_conv_ops = {
+    .dense = true,
     .supports = supports,
     .cost = cost,
     .plan = plan,

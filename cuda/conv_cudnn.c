@@ -245,7 +245,7 @@ static hs_status take_back(hs_stream *s, const edge *e, int n, const void *room,
     return e->copied ? hs_cuda_check(hs_cuda_widen(hs_cuda_raw(s), n * e->cells, e->c, e->wide, room, map), "convolution") : HS_OK;
 }
 
-static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias, void *y,
+static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const void *taps, const float *bias, void *y,
                          uint8_t *mask, void *scratch)
 {
     const hs_conv_desc *d = &conv->d;
@@ -268,7 +268,7 @@ static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const void *x
     return fused && !mask ? HS_OK : hs_cuda_conv_finish(s, conv, n, fused ? NULL : bias, y, mask);
 }
 
-static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy, void *dx,
+static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const void *taps, const void *dy, void *dx,
                           float *dtaps, void *scratch)
 {
     const hs_conv_desc *d = &conv->d;

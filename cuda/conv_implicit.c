@@ -168,11 +168,13 @@ static double rate_of(const hs_cuda_device *d, bool half)
     return d->math == HS_CUDA_PLAIN ? d->plain : (d->math == HS_CUDA_TF32 ? 0.6 : half ? 0.5 : 0.4) * d->products;
 }
 
-/* A product of ROWS by COLUMNS over DEPTH, filled up to whole tiles. */
+/* A product of ROWS by COLUMNS over DEPTH, filled up to whole tiles, of which a processor may get none; and packing its taps. */
 static double tile_seconds(const hs_cuda_device *d, bool half, double rows, double columns, double depth, double moved_numbers)
 {
-    const double flops = 2 * filled(rows, 128) * hs_cuda_padded((int)columns) * filled(depth, SLICE);
-    return hs_cuda_longest(d, moved_numbers, flops, rate_of(d, half));
+    const double width = hs_cuda_padded((int)columns), tiles = filled(rows, 128) / 128 * width / hs_cuda_tile_width((int)columns);
+    const double flops = 2 * filled(rows, 128) * width * filled(depth, SLICE), busy = tiles < d->processors ? tiles / d->processors : 1;
+    return hs_cuda_longest(d, moved_numbers, flops, busy * rate_of(d, half)) +
+           hs_cuda_longest(d, columns * depth + (half ? 0.5 : 1) * width * depth, 0, d->plain);
 }
 
 static double seconds(const hs_cuda_device *d, const hs_conv_desc *c)
@@ -190,7 +192,7 @@ static double seconds(const hs_cuda_device *d, const hs_conv_desc *c)
 
 /* ---- the calls ---------------------------------------------------------------------------------------------------------------- */
 
-static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias, void *y,
+static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const void *taps, const float *bias, void *y,
                          uint8_t *mask, void *scratch)
 {
     const hs_cuda_implicit *own = &conv->implicit;
@@ -215,7 +217,7 @@ static hs_status taps_gradient(hs_stream *s, const hs_conv *conv, int n, const v
                          "convolution");
 }
 
-static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy, void *dx,
+static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const void *taps, const void *dy, void *dx,
                           float *dtaps, void *scratch)
 {
     const hs_cuda_implicit *own = &conv->implicit;

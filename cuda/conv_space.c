@@ -1,7 +1,7 @@
 /* conv_space.c - convolution in space: which of the ways, and what all of them share, bias, rectifier and mask.
  *
  * Ways: our own kernels (implicit), cuDNN where it can be loaded (with bias and rectifier or apart from them), windows in memory and
- * cuBLAS. The choice follows the estimates, which depend on the device, the libraries and the shape alone, so equal runs compute the same
+ * cuBLAS, or for a filter of one tap cuBLAS alone (product). The choice follows the estimates, which depend on the device, the libraries and the shape alone, so equal runs compute the same
  * way. HALFSPEC_CUDA_CONV = NAME takes one that covers the shape whatever it costs: for tests, and to compare. A planner that measures asks
  * for each by number. */
 #include "hs_cuda.h"
@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const hs_cuda_way *const ways[] = {&hs_cuda_implicit_way, &hs_cuda_cudnn_way, &hs_cuda_windows_way, &hs_cuda_cudnn_apart_way};
+static const hs_cuda_way *const ways[] = {&hs_cuda_implicit_way, &hs_cuda_cudnn_way, &hs_cuda_windows_way, &hs_cuda_cudnn_apart_way,
+                                    &hs_cuda_product_way};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 /* By the environment, or by number. */
@@ -66,10 +67,36 @@ size_t hs_cuda_conv_mask(const hs_conv *conv)
     return conv->d.relu ? hs_cuda_line(rows_of(conv, conv->d.capacity) * ((conv->d.co + 7) / 8)) : 0;
 }
 
-/* dy behind the mask, stored as it is: in scratch, before what the way needs. */
+static bool rounds(const hs_conv *conv)
+{
+    return conv->way->rounds && (conv->half_in || conv->half_out);
+}
+
+/* Taps as bf16, saved for backward behind the mask: they are read twice, and weights of a dense layer are larger than its maps. */
+static size_t rounded_count(const hs_conv *conv)
+{
+    return rounds(conv) ? (size_t)conv->taps * conv->d.ci * conv->d.co : 0;
+}
+
+static void *rounded_at(const hs_conv *conv, const void *saved)
+{
+    return (char *)(uintptr_t)saved + hs_cuda_conv_mask(conv);
+}
+
+/* dy behind the mask, or rounded: in scratch, before what the way needs. */
+static bool half_dm(const hs_conv *conv)
+{
+    return conv->half_out || rounds(conv);
+}
+
+static bool copies_dy(const hs_conv *conv)
+{
+    return conv->d.relu || half_dm(conv) != conv->half_out;
+}
+
 static size_t masked_bytes(const hs_conv *conv)
 {
-    return conv->d.relu ? hs_cuda_line(rows_of(conv, conv->d.capacity) * conv->d.co * (conv->half_out ? 2 : sizeof(float))) : 0;
+    return copies_dy(conv) ? hs_cuda_line(rows_of(conv, conv->d.capacity) * conv->d.co * (half_dm(conv) ? 2 : sizeof(float))) : 0;
 }
 
 double hs_cuda_space_seconds(const hs_cuda_device *d, const hs_conv_desc *desc)
@@ -113,7 +140,7 @@ void hs_cuda_space_destroy(hs_conv *conv)
 
 size_t hs_cuda_space_saved(const hs_conv *conv)
 {
-    return hs_cuda_conv_mask(conv);
+    return hs_cuda_conv_mask(conv) + hs_cuda_line(2 * rounded_count(conv));
 }
 
 size_t hs_cuda_space_scratch(const hs_conv *conv)
@@ -140,16 +167,20 @@ hs_status hs_cuda_space_forward(hs_stream *s, const hs_conv *conv, int n, const 
     const float *added = conv->d.bias ? bias : NULL;
     uint8_t *mask = conv->d.relu ? saved : NULL;
     void *room = (char *)scratch + masked_bytes(conv);
+    const void *read = rounds(conv) ? rounded_at(conv, saved) : taps;
+    if (rounds(conv))
+        HS_TRY(hs_cuda_check(hs_cuda_to_bf16(hs_cuda_raw(s), rounded_count(conv), taps, rounded_at(conv, saved)), "convolution"));
     if (conv->way->finishes)
-        return conv->way->forward(s, conv, n, x, taps, added, y, mask, room);
-    HS_TRY(conv->way->forward(s, conv, n, x, taps, NULL, y, NULL, room));
+        return conv->way->forward(s, conv, n, x, read, added, y, mask, room);
+    HS_TRY(conv->way->forward(s, conv, n, x, read, NULL, y, NULL, room));
     return hs_cuda_conv_finish(s, conv, n, added, y, mask);
 }
 
 hs_status hs_cuda_space_backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy,
                                  void *dx, float *dtaps, float *dbias, const void *saved, void *scratch)
 {
-    const bool relu = conv->d.relu;
-    HS_TRY(hs_cuda_conv_begin(s, conv, n, dy, relu ? saved : NULL, conv->half_out, relu ? scratch : NULL, dbias));
-    return conv->way->backward(s, conv, n, x, taps, relu ? scratch : dy, dx, dtaps, (char *)scratch + masked_bytes(conv));
+    const bool copies = copies_dy(conv);
+    HS_TRY(hs_cuda_conv_begin(s, conv, n, dy, conv->d.relu ? saved : NULL, half_dm(conv), copies ? scratch : NULL, dbias));
+    return conv->way->backward(s, conv, n, x, rounds(conv) ? rounded_at(conv, saved) : taps, copies ? scratch : dy, dx, dtaps,
+                               (char *)scratch + masked_bytes(conv));
 }

@@ -1,14 +1,9 @@
 /* conv_windows.c - convolution in space as products of windows and taps: y [rows][co] = windows [rows][kh*kw*ci] taps. Windows are
- * laid out for as many samples at a time as a fixed amount of memory holds; a 1 x 1 filter at stride 1 needs none, x being its
- * own windows. Maps are fp32: where an edge is bf16, others do as well and need no windows. */
+ * laid out for as many samples at a time as a fixed amount of memory holds; where x is its own windows conv_product.c needs none. Maps are
+ * fp32: where an edge is bf16, others do as well and need no windows. */
 #include "hs_cuda.h"
 
 static const size_t windows_bytes = (size_t)256 << 20;
-
-static bool is_plain(const hs_conv *conv)
-{
-    return conv->taps == 1 && conv->d.stride == 1;
-}
 
 static int depth_of(const hs_conv *conv)
 {
@@ -22,9 +17,7 @@ static hs_status plan(hs_conv *conv)
     conv->geometry = (hs_cuda_taps){
         d->h,   d->w, d->ci, d->kh, d->kw, d->stride, d->oh, d->ow, d->pad_h, d->pad_w, d->boundary == HS_BOUNDARY_PERIODIC,
         d->flip};
-    conv->chunk = fit < 1 || is_plain(conv) ? 1 : fit < (size_t)d->capacity ? (int)fit : d->capacity;
-    if (is_plain(conv))
-        conv->chunk = d->capacity;
+    conv->chunk = fit < 1 ? 1 : fit < (size_t)d->capacity ? (int)fit : d->capacity;
     return HS_OK;
 }
 
@@ -35,7 +28,7 @@ static void destroy(hs_conv *conv)
 
 static size_t scratch_bytes(const hs_conv *conv)
 {
-    return is_plain(conv) ? 0 : (size_t)conv->chunk * conv->d.oh * conv->d.ow * depth_of(conv) * sizeof(float);
+    return (size_t)conv->chunk * conv->d.oh * conv->d.ow * depth_of(conv) * sizeof(float);
 }
 
 /* Samples FIRST .. FIRST + N - 1 of this call. */
@@ -58,27 +51,24 @@ static part part_at(const hs_conv *conv, int first, int all, const float *x, con
     return p;
 }
 
-static hs_status windows_of(hs_stream *s, const hs_conv *conv, const part *p, float *scratch, const float **windows)
+static hs_status windows_of(hs_stream *s, const hs_conv *conv, const part *p, float *windows)
 {
-    *windows = is_plain(conv) ? p->x : scratch;
-    return is_plain(conv) ? HS_OK
-                          : hs_cuda_check(hs_cuda_im2col(hs_cuda_raw(s), conv->geometry, p->n, p->x, scratch), "convolution");
+    return hs_cuda_check(hs_cuda_im2col(hs_cuda_raw(s), conv->geometry, p->n, p->x, windows), "convolution");
 }
 
 /* Bias and rectifier come afterwards. */
-static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias, void *y,
+static hs_status forward(hs_stream *s, const hs_conv *conv, int n, const void *x, const void *taps, const float *bias, void *y,
                          uint8_t *mask, void *scratch)
 {
     (void)bias, (void)mask;
     const int depth = depth_of(conv), co = conv->d.co;
     for (int first = 0; first < n; first += conv->chunk) {
         const part p = part_at(conv, first, n, x, NULL, y, NULL);
-        const float *windows;
-        HS_TRY(windows_of(s, conv, &p, scratch, &windows));
+        HS_TRY(windows_of(s, conv, &p, scratch));
         const hs_cuda_product product = {.m = p.rows,
                                          .n = co,
                                          .k = depth,
-                                         .a = windows,
+                                         .a = scratch,
                                          .lda = depth,
                                          .b = taps,
                                          .ldb = co,
@@ -115,7 +105,6 @@ static hs_status taps_gradient(hs_stream *s, const hs_conv *conv, const part *p,
 static hs_status input_gradient(hs_stream *s, const hs_conv *conv, const part *p, const float *taps, float *scratch)
 {
     const int depth = depth_of(conv), co = conv->d.co;
-    float *windows = is_plain(conv) ? p->dx : scratch;
     const hs_cuda_product product = {.trans_b = true,
                                      .m = p->rows,
                                      .n = depth,
@@ -124,23 +113,21 @@ static hs_status input_gradient(hs_stream *s, const hs_conv *conv, const part *p
                                      .lda = co,
                                      .b = taps,
                                      .ldb = co,
-                                     .c = windows,
+                                     .c = scratch,
                                      .ldc = depth,
                                      .batch = 1,
                                      .alpha = 1};
     HS_TRY(hs_cuda_multiply(s, &product));
-    return is_plain(conv) ? HS_OK
-                          : hs_cuda_check(hs_cuda_col2im(hs_cuda_raw(s), conv->geometry, p->n, windows, p->dx), "convolution");
+    return hs_cuda_check(hs_cuda_col2im(hs_cuda_raw(s), conv->geometry, p->n, scratch, p->dx), "convolution");
 }
 
-static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy, void *dx,
+static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const void *x, const void *taps, const void *dy, void *dx,
                           float *dtaps, void *scratch)
 {
     for (int first = 0; first < n; first += conv->chunk) {
         const part p = part_at(conv, first, n, x, dy, NULL, dx);
-        const float *windows;
-        HS_TRY(windows_of(s, conv, &p, scratch, &windows));
-        HS_TRY(taps_gradient(s, conv, &p, first > 0, windows, dtaps));
+        HS_TRY(windows_of(s, conv, &p, scratch));
+        HS_TRY(taps_gradient(s, conv, &p, first > 0, scratch, dtaps));
         if (dx)
             HS_TRY(input_gradient(s, conv, &p, taps, scratch));
     }
@@ -149,15 +136,16 @@ static hs_status backward(hs_stream *s, const hs_conv *conv, int n, const void *
 
 static bool offers(const hs_cuda_device *device, const hs_conv_desc *desc)
 {
-    return !hs_cuda_half_edge(&device->base, desc->sealed_in || desc->sealed_out);
+    const bool is_plain = desc->kh == 1 && desc->kw == 1 && desc->stride == 1;
+    return !is_plain && !hs_cuda_half_edge(&device->base, desc->sealed_in || desc->sealed_out);
 }
 
 /* Windows are written and read once a pass. */
 static double seconds(const hs_cuda_device *d, const hs_conv_desc *c)
 {
     const double rows = (double)c->capacity * c->oh * c->ow, k = (double)c->kh * c->kw * c->ci, passes = c->need_dx ? 3 : 2;
-    const double x = (double)c->capacity * c->h * c->w * c->ci, windows = c->kh * c->kw == 1 && c->stride == 1 ? 0 : rows * k + x;
-    return passes * ((windows > 0 ? hs_cuda_longest(d, windows, 0, d->plain) : 0) +
+    const double x = (double)c->capacity * c->h * c->w * c->ci, windows = rows * k + x;
+    return passes * (hs_cuda_longest(d, windows, 0, d->plain) +
                      hs_cuda_longest(d, rows * (k + c->co) + k * c->co, 2 * rows * k * c->co, d->products));
 }
 

@@ -155,21 +155,22 @@ typedef struct hs_cuda_implicit {
     int span;
 } hs_cuda_implicit;
 
-/* A way to convolve in space. Forward gets BIAS and MASK (may be NULL; both are if it does not FINISH), backward dy behind the mask. */
+/* A way to convolve in space. Forward gets BIAS and MASK (may be NULL; both are if it does not FINISH), backward dy behind the mask. Where x or y is
+ * stored as bf16, taps and dy are rounded to it for a way that ROUNDS. */
 typedef struct hs_cuda_way {
     const char *name;
-    bool finishes;
+    bool finishes, rounds;
     bool (*offers)(const hs_cuda_device *device, const hs_conv_desc *desc);
     double (*seconds)(const hs_cuda_device *device, const hs_conv_desc *desc); /* forward and backward, without bias and rectifier */
     hs_status (*plan)(hs_conv *conv);
     void (*destroy)(hs_conv *conv);
     size_t (*scratch_bytes)(const hs_conv *conv);
-    hs_status (*forward)(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const float *bias, void *y,
+    hs_status (*forward)(hs_stream *s, const hs_conv *conv, int n, const void *x, const void *taps, const float *bias, void *y,
                          uint8_t *mask, void *scratch);
-    hs_status (*backward)(hs_stream *s, const hs_conv *conv, int n, const void *x, const float *taps, const void *dy, void *dx,
+    hs_status (*backward)(hs_stream *s, const hs_conv *conv, int n, const void *x, const void *taps, const void *dy, void *dx,
                           float *dtaps, void *scratch);
 } hs_cuda_way;
-extern const hs_cuda_way hs_cuda_implicit_way, hs_cuda_cudnn_way, hs_cuda_windows_way, hs_cuda_cudnn_apart_way;
+extern const hs_cuda_way hs_cuda_implicit_way, hs_cuda_cudnn_way, hs_cuda_windows_way, hs_cuda_cudnn_apart_way, hs_cuda_product_way;
 
 const struct hs_cudnn *hs_cuda_cudnn_of(const hs_cuda_device *device); /* opens it on the first call; NULL: there is none */
 

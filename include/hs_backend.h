@@ -124,12 +124,14 @@ typedef struct hs_conv_desc {
     int pool, pool_stride, ph, pw;
     hs_domain in, out;     /* domain of x and dx, of y and dy; SPECTRUM only for periodic, stride 1 */
     hs_engine engine;      /* DIRECT or FFT; never AUTO here */
-    bool sealed_in, sealed_out; /* an edge that only convolutions, spectral pooling and (in space) max and average pooling of this backend write and
-                                 * read, both ways: x and dx, or y and dy. It may lie there as they like, in no more memory: see seals() */
+    bool sealed_in, sealed_out; /* an edge that only convolutions, dense layers, spectral pooling and (in space) max and average pooling of this backend
+                                 * write and read, both ways: x and dx, or y and dy. It may lie there as they like, in no more memory: see seals() */
     int way;               /* which of ways(), from 1; 0: the backend chooses by its estimates */
 } hs_conv_desc;
 typedef struct hs_conv hs_conv; /* backend's own */
 typedef struct hs_conv_ops {
+    bool dense; /* a dense layer comes as a convolution of a map of one pixel, DIRECT in space, which supports() covers; else as products and biases.
+                 * A backend that seals edges in space says so */
     bool (*supports)(const hs_device *device, const hs_conv_desc *desc);
     /* Estimated seconds of forward + backward for desc->capacity samples, transforms inside the layer included. */
     double (*cost)(const hs_device *device, const hs_conv_desc *desc);

@@ -130,7 +130,7 @@ if [ -z "$ops" ]; then not_ok "t_cpu_ops is not here: make check first, or bundl
     sed -n '/^ok/s/^/# /p' "$scratch/ops.out"
 fi
 if [ "$device" = cuda ] && [ -n "$ops" ]; then
-    for way in implicit windows cudnn cudnn-apart; do
+    for way in implicit windows cudnn cudnn-apart product; do
         check "convolution in space by $way agrees with ref" quietly "ops-$way" env HALFSPEC_CUDA_CONV="$way" "$ops" cuda "conv direct"
     done
     if [ -z "$conv" ]; then not_ok "t_gpu_conv is not here: make check first, or bundle it"; else

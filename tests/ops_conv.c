@@ -155,6 +155,8 @@ static hs_status run_conv(op_run *run, const void *parameters)
         return op_skip(run);
     if (d.engine == HS_ENGINE_DIRECT && (d.sealed_in || d.sealed_out) && ops->seals && !ops->seals(op_device(run), HS_SPACE))
         return op_skip(run);
+    if (d.way && ops->ways && !(ops->ways(op_device(run), &d) >> (d.way - 1) & 1))
+        return op_skip(run);
     if (!(ops->cost(op_device(run), &d) > 0))
         return hs_fail(HS_EINTERNAL, "cost() must be positive");
     HS_TRY(ops->plan(op_device(run), &d, &w.plan));
@@ -171,15 +173,18 @@ static hs_status run_conv(op_run *run, const void *parameters)
 static void add_conv(op_suite *suite, conv p)
 {
     hs_conv_desc *d = &p.d;
+    char way[16] = "";
+    if (d->way)
+        snprintf(way, sizeof way, " way=%d", d->way);
     d->oh = (d->h + d->stride - 1) / d->stride;
     d->ow = (d->w + d->stride - 1) / d->stride;
     d->pad_h = (d->kh - 1) / 2;
     d->pad_w = (d->kw - 1) / 2;
-    op_case(suite, run_conv, &p, "conv %s n=%d/%d %dx%d ci=%d co=%d k=%dx%d s=%d %s %s>%s%s%s%s%s%s%s", d->engine == HS_ENGINE_FFT ? "fft" : "direct",
+    op_case(suite, run_conv, &p, "conv %s n=%d/%d %dx%d ci=%d co=%d k=%dx%d s=%d %s %s>%s%s%s%s%s%s%s%s", d->engine == HS_ENGINE_FFT ? "fft" : "direct",
             p.n, d->capacity, d->h, d->w, d->ci, d->co, d->kh, d->kw, d->stride, d->boundary == HS_BOUNDARY_ZERO ? "zero" : "periodic",
             d->in == HS_SPACE ? "space" : "spectrum", d->out == HS_SPACE ? "space" : "spectrum", d->flip ? " flip" : "",
             d->bias ? " bias" : "", d->need_dx ? "" : " no-dx", !d->relu ? "" : p.nan ? " relu nan" : " relu", d->sealed_in ? " sealed-in" : "",
-            d->sealed_out ? " sealed-out" : "");
+            d->sealed_out ? " sealed-out" : "", way);
 }
 
 /* The same convolution through both engines. */
@@ -303,12 +308,31 @@ static void sealed(op_suite *suite)
     }
 }
 
+/* Filters of one tap, on maps and on single pixels, which are dense layers: every pair of edges by every way that a backend numbers. */
+static void one_tap(op_suite *suite)
+{
+    op_topic(suite, "conv by one tap, each way");
+    const int channels[][2] = {{64, 32}, {33, 10}, {7, 12}, {1, 9}, {200, 24}, {16, 100}}, edges = op_suite_is_half(suite) ? 4 : 1;
+    for (int i = 0; i < 12; i++)
+        for (int way = 1; way <= 5; way++)
+            for (int edge = 0; edge < edges; edge++) {
+                const bool pixel = i & 1, large = i % 6 == 2; /* more rows than a pass sums */
+                conv p = {.n = i % 5 == 4 ? 0 : pixel ? 20 - i : 2,
+                          .d = {.capacity = pixel ? 20 : 2 + i % 3, .h = pixel ? 1 : large ? 26 : 3, .w = pixel ? 1 : large ? 21 : 5, .ci = channels[i % 6][0], .co = channels[i % 6][1],
+                                .kh = 1, .kw = 1, .stride = 1, .bias = i % 4 != 3, .need_dx = i % 7 != 6, .relu = i >= 6,
+                                .boundary = i % 3 == 2 ? HS_BOUNDARY_PERIODIC : HS_BOUNDARY_ZERO, .sealed_in = edge & 1, .sealed_out = edge & 2,
+                                .engine = HS_ENGINE_DIRECT, .way = way}};
+                add_conv(suite, p);
+            }
+}
+
 void ops_conv(op_suite *suite)
 {
     zero_boundary(suite);
     strides(suite);
     periodic(suite);
     rectified(suite);
+    one_tap(suite);
     if (op_suite_is_half(suite))
         sealed(suite);
 }

@@ -36,12 +36,16 @@ static const hs_conv_desc shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
+static const hs_conv_desc one_tap = {.capacity = 3, .h = 5, .w = 6, .ci = 40, .co = 64, .kh = 1, .kw = 1, .stride = 1, .oh = 5, .ow = 6, .bias = true,
+                                     .need_dx = true, .relu = true, .engine = HS_ENGINE_DIRECT};
+
 static void plain(void **state)
 {
     (void)state;
     for (int i = 0; i < SHAPES; i++)
         follows("implicit", "exact", &shapes[i], 0, 1e-6);
     follows("windows", "exact", &shapes[0], 0, 1e-6);
+    follows("product", "exact", &one_tap, 0, 1e-6);
 }
 
 static void tf32(void **state)
@@ -49,6 +53,7 @@ static void tf32(void **state)
     (void)state;
     for (int i = 0; i < SHAPES; i++)
         follows("implicit", "tf32", &shapes[i], 5e-5, 1e-3);
+    follows("product", "tf32", &one_tap, 5e-5, 1e-3);
 }
 
 static void bf16(void **state)
@@ -56,6 +61,7 @@ static void bf16(void **state)
     (void)state;
     for (int i = 0; i < SHAPES; i++)
         follows("implicit", "bf16", &shapes[i], 5e-4, 8e-3);
+    follows("product", "bf16", &one_tap, 5e-4, 8e-3);
 }
 
 /* Through spectra: bias and rectifier are part of the transform. Transforms and products round, in bf16 spectra do too. */
@@ -78,7 +84,7 @@ static void spectral(void **state)
 /* What a rectifier drops is dropped both ways; a number that is not one stays visible. */
 static void lets_pass(const char *way, const char *precision, bool sealed)
 {
-    hs_conv_desc d = shapes[0];
+    hs_conv_desc d = strcmp(way, "product") == 0 ? one_tap : shapes[0];
     d.sealed_out = sealed;
     run r = fresh_run(&d, d.capacity);
     r.bias.value[7] = NAN;
@@ -100,6 +106,8 @@ static void not_a_number(void **state)
     lets_pass("implicit", "fp32", false);
     lets_pass("implicit", "bf16", true);
     lets_pass("windows", "fp32", false);
+    lets_pass("product", "fp32", false);
+    lets_pass("product", "bf16", true);
 }
 
 /* ---- cuDNN, a fake of which computes exactly: an error as small as fp32's shows that it was asked --------------------------- */
@@ -183,7 +191,7 @@ static void library_fails(void **state)
 static void numbered(void **state)
 {
     (void)state;
-    static const char *const name[] = {"implicit", "cudnn", "windows", "cudnn-apart"};
+    static const char *const name[] = {"implicit", "cudnn", "windows", "cudnn-apart", "product"};
     const hs_device_options options = {.ordinal = -1, .local_size = 1, .precision = "tf32"};
     const hs_backend *b = NULL;
     hs_device *device = NULL;
@@ -204,6 +212,17 @@ static void numbered(void **state)
     }
     d.boundary = HS_BOUNDARY_PERIODIC;
     assert_int_equal(b->conv->ways(device, &d), 5);
+    d = one_tap; /* x is its own windows */
+    assert_int_equal(b->conv->ways(device, &d), 27);
+    d.way = 5;
+    hs_conv *plan = NULL;
+    must(b->conv->plan(device, &d, &plan));
+    assert_string_equal(b->conv->way_name(plan), name[4]);
+    b->conv->destroy(&plan);
+    d.stride = 2;
+    d.oh = 3;
+    d.ow = 3;
+    assert_int_equal(b->conv->ways(device, &d), 15);
     hs_device_close(&device);
 }
 
@@ -219,7 +238,7 @@ static void seals(const char *way, const hs_conv_desc *shape, int n, bool in, bo
     hs_conv_desc d = *shape;
     d.sealed_in = in;
     d.sealed_out = out;
-    const bool apart = strcmp(way, "cudnn-apart") == 0, offers = d.boundary == HS_BOUNDARY_ZERO && (!apart || d.bias || d.relu);
+    const bool product = strcmp(way, "product") == 0, apart = product || strcmp(way, "cudnn-apart") == 0, offers = d.boundary == HS_BOUNDARY_ZERO && (!apart || d.bias || d.relu);
     const bool all = (in || out) && offers && strncmp(way, "cudnn", 5) == 0 && n == d.capacity;
     const bool rounds[OUTPUTS] = {[Y] = out || all, [DX] = d.need_dx && (in || all), [DTAPS] = all};
     run own = fresh_run(&d, n), ref = fresh_run(&d, n);
@@ -273,8 +292,25 @@ static void seal_by(const char *way)
 static void sealed_implicit(void **state)
 {
     (void)state;
+    with_library("none", "");
     seal_by("implicit");
     seals("windows", &sealed_shapes[0], 2, true, true); /* which do not offer that: ours do it */
+}
+
+/* One tap, on a map, on single pixels in eights and in other numbers, with and without what stands behind. */
+static void sealed_product(void **state)
+{
+    const hs_conv_desc dense = {.capacity = 70, .h = 1, .w = 1, .ci = 96, .co = 10, .kh = 1, .kw = 1, .stride = 1, .oh = 1, .ow = 1, .bias = true,
+                                .need_dx = true, .engine = HS_ENGINE_DIRECT};
+    hs_conv_desc each[] = {one_tap, dense, dense, dense, one_tap};
+    (void)state;
+    each[2].co = 24, each[2].relu = true;
+    each[3].ci = 33, each[3].bias = false, each[3].need_dx = false;
+    each[4].boundary = HS_BOUNDARY_PERIODIC, each[4].bias = false, each[4].ci = 5, each[4].flip = true;
+    for (int i = 0; i < 5; i++)
+        for (int edges = 0; edges < 4; edges++)
+            for (int n = each[i].capacity; n >= 0; n -= (each[i].capacity + 1) / 2)
+                seals("product", &each[i], n, edges & 1, edges & 2);
 }
 
 static void sealed_library(void **state)
@@ -316,7 +352,8 @@ static int on_a_gpu(void)
     closely = 1e-5;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain),    cmocka_unit_test(tf32),         cmocka_unit_test(bf16),
-        cmocka_unit_test(spectral), cmocka_unit_test(not_a_number), cmocka_unit_test(sealed_implicit), cmocka_unit_test(real_library),
+        cmocka_unit_test(spectral), cmocka_unit_test(not_a_number), cmocka_unit_test(sealed_implicit), cmocka_unit_test(sealed_product),
+        cmocka_unit_test(real_library),
     };
     return cmocka_run_group_tests_name("convolution in space on a GPU", tests, NULL, NULL);
 }
@@ -336,6 +373,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(not_a_number),
         cmocka_unit_test(library),
         cmocka_unit_test(sealed_implicit),
+        cmocka_unit_test(sealed_product),
         cmocka_unit_test(sealed_library),
         cmocka_unit_test(numbered),
         cmocka_unit_test(no_library),

@@ -167,6 +167,45 @@ static void keeps_sealed_edges_in_space(void **state)
     compare("C8k3 M3s2 C8k3 F4", HS_ENGINE_DIRECT, 12, "space");
 }
 
+/* Dense layers behind pooling, behind each other and at the end, whose rectifiers join them. */
+static void keeps_sealed_edges_of_dense_layers(void **state)
+{
+    (void)state;
+    compare("C8k3 A2s2 F24 R F16 R F4", HS_ENGINE_DIRECT, 12, "space");
+    compare("C8k3 SP4 F20 F10 R F4", HS_ENGINE_FFT, 12, "space");
+    compare("C5k1 F10 R F7 T F9 R F4", HS_ENGINE_DIRECT, 6, "space");
+}
+
+/* Which edges of a network that ends in dense layers are bf16: all but the images, what a tanh is between, and the logits. */
+static void seals_dense_layers(void **state)
+{
+    static const char *const notation[] = {"C8k3 R", "A2s2", "F24 R", "F16 R", "F6", "T", "F4"};
+    static const bool sealed[] = {true, true, true, true, false, false, false};
+    static const char *const precisions[] = {"bf16", "tf32"};
+    (void)state;
+    for (int p = 0; p < 2; p++) {
+        const hs_device_options options = {.threads = 1, .ordinal = -1, .local_size = 1, .precision = precisions[p]};
+        hs_net_options net_options;
+        fixture f;
+        hs_net_options_default(&net_options);
+        fixture_create(&f, &hs_backend_cuda, "C8k3 R A2s2 F24 R F16 R F6 T F4", &net_options, (hs_shape){12, 12, 3}, 4, 3);
+        f.backend->device->stream_destroy(&f.stream);
+        f.backend->device->close(&f.device);
+        OK(f.backend->device->open(f.backend, &options, &f.device));
+        OK(f.backend->device->stream_create(f.device, &f.stream));
+        fixture_plan(&f);
+        assert_int_equal(hs_net_rows(f.net), 7);
+        for (int i = 0; i < 7; i++) {
+            hs_layer_row row;
+            hs_net_row(f.net, i, &row);
+            assert_string_equal(row.notation, notation[i]);
+            assert_int_equal(row.sealed, sealed[i] && p == 0);
+            assert_int_equal(row.sealed_from, i > 0 && sealed[i - 1] && p == 0);
+        }
+        fixture_destroy(&f);
+    }
+}
+
 static int little_memory(void **state)
 {
     (void)state;
@@ -186,6 +225,8 @@ int main(void)
         cmocka_unit_test(leaves_larger_plans_their_memory),
         cmocka_unit_test(keeps_sealed_edges),
         cmocka_unit_test(keeps_sealed_edges_in_space),
+        cmocka_unit_test(keeps_sealed_edges_of_dense_layers),
+        cmocka_unit_test(seals_dense_layers),
     };
     return cmocka_run_group_tests_name("plans on emulated devices", tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* fuse.c - rectifiers and max pools join a neighbour that can do their work on its way, before the planner searches: a layer of their own reads and
  * writes the map twice.
  *
- * R goes into the spectral pooling that alone reads it, since between two spectra that is one pass, or else into the convolution or pooling that it
- * alone reads. Its node leaves net->layer, so that the planner, the memory plan and the steps never see it; the layer that took it says so in its
+ * R goes into the spectral pooling that alone reads it, since between two spectra that is one pass, or else into the convolution, pooling or dense
+ * layer that it alone reads. Its node leaves net->layer, so that the planner, the memory plan and the steps never see it; the layer that took it says so in its
  * notation, "C96k3 R", in the decisions sent to other ranks, and by that in the key of its measured costs. Names and indices of all others stay.
  *
  * M goes into the convolution with a rectifier that it alone reads: "C96k3 R M3s2". A backend may have fewer ways to do all three in one than to
@@ -19,6 +19,8 @@ static int ways(const hs_net *net, const hs_node *node, bool before)
 {
     hs_choice list[HS_CHOICES];
     int count = 0;
+    if (!node->kind->choices)
+        return node->kind->covers(net, node);
     for (int i = node->kind->choices(net, node, list) - 1; i >= 0; i--)
         count += (before ? list[i].in : list[i].out) == HS_SPACE;
     return count;

@@ -36,6 +36,7 @@ struct hs_layer_kind {
     bool seals;            /* its backend op knows sealed edges */
     bool takes_relu_in, takes_relu_out; /* may rectify what it reads, what it writes, if the node says so (fuse.c) */
     bool takes_max_out;    /* may pool what it rectified on its way out */
+    bool (*covers)(const hs_net *net, const hs_node *node); /* where there are no choices: can it be carried out as NODE says, with what joined it? */
 
     /* Read what follows the symbol; one key=value of the braces; check against node->in and set node->out; declare parameters. */
     hs_status (*parse)(hs_reader *r, const hs_net *net, hs_node *node);
