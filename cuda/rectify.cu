@@ -8,7 +8,8 @@
 
 #include "kernels.h"
 
-enum { EIGHT = 8, ACROSS = 32, TOTAL_LINES = 8 }; /* ACROSS: most bytes of a row that a block does */
+/* ACROSS: most bytes of a row that a block does. FEW rows are summed in one pass, a thread LOOKS at that many of a column. */
+enum { EIGHT = 8, ACROSS = 32, TOTAL_LINES = 8, FEW = 1024, LOOKS = 8 };
 
 /* Lines begin where 16 bytes do: as many columns, from such an address. */
 static bool is_wide(int cols, const void *one, const void *other)
@@ -63,31 +64,36 @@ cudaError_t hs_cuda_rectify(cudaStream_t s, size_t rows, int cols, const float *
 
 /* ---- backward --------------------------------------------------------------------------------------------------------------- */
 
-/* How a matrix is cut: blocks of LINES rows of WIDTH bytes at a time, BLOCKS of them side by side. */
+/* How a matrix is cut: blocks of LINES rows of WIDTH bytes at a time, BLOCKS of them side by side. Few rows, which one block does from first to
+ * last, are cut the finer, so that there are blocks enough. */
 struct cut {
     int bytes, width, lines, blocks;
 };
 
-static cut cut_of(int cols)
+static cut cut_of(size_t rows, int cols)
 {
     cut c = {(cols + 7) / 8, 0, 0, 0};
-    c.blocks = (c.bytes + ACROSS - 1) / ACROSS;
+    const int fine = rows <= FEW ? (int)(HS_BLOCK * LOOKS / rows) : ACROSS, across = fine < ACROSS ? fine : ACROSS;
+    c.blocks = (c.bytes + across - 1) / across;
     c.width = (c.bytes + c.blocks - 1) / c.blocks;
     c.lines = HS_BLOCK / c.width;
     return c;
 }
 
-/* Rows a block does: some 64 at least, more where PARTIAL [slices][cols] would not hold all. */
+/* Rows a block does: all of few; else some 64 at least, more where PARTIAL [slices][cols] would not hold all. */
 static size_t rows_of(size_t rows, int cols)
 {
+    if (rows <= FEW)
+        return rows;
     const size_t most = HS_CUDA_PARTIALS / (size_t)cols, wanted = (rows + 63) / 64;
     const size_t fit = most < 1 ? 1 : most < 1024 ? most : 1024, slices = wanted < fit ? wanted : fit;
     return (rows + slices - 1) / slices;
 }
 
+/* Sums go to PARTIAL, or those of the only slice to DBIAS, which is there then. */
 template <typename Dy, typename Dm>
 static __global__ void masked(size_t rows, int cols, cut by, size_t slice, bool wide, const Dy *dy, const uint8_t *mask, Dm *dm,
-                              double *partial)
+                              double *partial, float *dbias)
 {
     HS_SHARED(double, room);
     const int line = (int)threadIdx.x / by.width, byte = (int)blockIdx.x * by.width + (int)threadIdx.x % by.width, col = byte * EIGHT;
@@ -105,7 +111,7 @@ static __global__ void masked(size_t rows, int cols, cut by, size_t slice, bool 
         if (dm)
             hs_put_eight(wide, cols - col, v, dm + row * cols + col);
     }
-    if (!partial)
+    if (!partial && !dbias)
         return;
     HS_UNROLL
     for (int k = 0; k < EIGHT; k++)
@@ -116,7 +122,9 @@ static __global__ void masked(size_t rows, int cols, cut by, size_t slice, bool 
         double all = 0;
         for (int l = 0; l < by.lines; l++)
             all += room[at + l * by.width];
-        if (to < cols)
+        if (to < cols && dbias)
+            dbias[to] = (float)all;
+        else if (to < cols)
             partial[(size_t)blockIdx.y * cols + to] = all;
     }
 }
@@ -142,14 +150,15 @@ template <typename Dy, typename Dm>
 static cudaError_t start_masked(cudaStream_t s, double *partial, size_t rows, int cols, const Dy *dy, const uint8_t *mask, Dm *dm,
                                 float *dbias)
 {
-    const cut by = cut_of(cols);
+    const cut by = cut_of(rows, cols);
     const size_t slice = rows_of(rows, cols);
     const int slices = (int)((rows + slice - 1) / slice);
     const auto masked_kernel = masked<Dy, Dm>;
     const dim3 grid((unsigned)by.blocks, (unsigned)slices);
     const cudaError_t error = HS_LAUNCH_TOGETHER(masked_kernel, grid, HS_BLOCK, EIGHT * HS_BLOCK * sizeof(double), s, rows, cols, by,
-                                                 slice, is_wide(cols, dy, dm), dy, mask, dm, dbias ? partial : NULL);
-    if (error != cudaSuccess || !dbias)
+                                                 slice, is_wide(cols, dy, dm), dy, mask, dm, dbias && slices > 1 ? partial : NULL,
+                                                 slices == 1 ? dbias : NULL);
+    if (error != cudaSuccess || !dbias || slices == 1)
         return error;
     return HS_LAUNCH_TOGETHER(masked_total, (unsigned)((cols + ACROSS - 1) / ACROSS), ACROSS * TOTAL_LINES,
                               ACROSS * TOTAL_LINES * sizeof(double), s, slices, cols, partial, dbias);
