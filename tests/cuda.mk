@@ -151,9 +151,10 @@ emulated_ops_SOURCES = tests/t_cpu_ops.c src/backends.c $(op_cases)
 emulated_ops_CPPFLAGS = $(cuda_emulated_flags)
 emulated_ops_LDADD = $(cuda_emulated_ldadd)
 .PHONY: check-gpu-script
-check-gpu-script: emulated_halfspec emulated_ops t_cuda_conv t_cuda_precision halfspec
+check-gpu-script: emulated_halfspec emulated_ops t_cuda_conv t_cuda_precision t_cuda_data t_cuda_optim halfspec
 	rm -rf emulated && $(MKDIR_P) emulated
-	for pair in halfspec:emulated_halfspec t_cpu_ops:emulated_ops t_gpu_conv:t_cuda_conv t_gpu_precision:t_cuda_precision; do \
+	for pair in halfspec:emulated_halfspec t_cpu_ops:emulated_ops t_gpu_conv:t_cuda_conv t_gpu_precision:t_cuda_precision t_gpu_data:t_cuda_data \
+		t_gpu_optim:t_cuda_optim; do \
 		$(LN_S) `pwd`/$${pair#*:} emulated/$${pair%%:*} || exit 1; done
 	srcdir=`cd $(srcdir) && pwd`; cd emulated && srcdir=$$srcdir MPIRUN="$(MPIRUN)" MPIRUN_FLAGS="$(MPIRUN_FLAGS)" GPU_PATIENCE=20 GPU_STEPS=8 GPU_BATCH=16 GPU_SECONDS=7200 GPU_BENCH=no \
 		$(SHELL) $$srcdir/tests/gpu.sh scratch > log; cat log; ! grep '^not ok' log
@@ -166,12 +167,16 @@ clean-local: clean-emulated
 clean-emulated:
 	rm -rf emulated
 if HS_CUDA
-check_PROGRAMS += t_gpu_conv t_gpu_precision
+check_PROGRAMS += t_gpu_conv t_gpu_precision t_gpu_data t_gpu_optim
 endif
 t_gpu_conv_SOURCES = tests/t_cuda_conv.c tests/conv_run.h
 t_gpu_conv_LDADD = $(test_ldadd)
 t_gpu_precision_SOURCES = tests/t_cuda_precision.c $(op_cases)
 t_gpu_precision_LDADD = $(test_ldadd)
+t_gpu_data_SOURCES = tests/t_cuda_data.c
+t_gpu_data_LDADD = $(test_ldadd)
+t_gpu_optim_SOURCES = tests/t_cuda_optim.c tests/optim_test.h tests/spectrum_test.h
+t_gpu_optim_LDADD = $(test_ldadd)
 EXTRA_DIST += tests/t_cuda_no_compiler.sh tests/t_cuda_ways.sh
 
 # Whole programs with watched kernels, and all op cases so: minutes. make check-races, or check-long

@@ -2,8 +2,8 @@
 # gpu.sh - what only a machine with a GPU can show, in under eight minutes. TAP on standard output.
 #
 #   sh ../tests/gpu.sh [SCRATCH]      in the build directory of a program configured with CUDA, after `make check`
-#   sh tests/gpu.sh [SCRATCH]         anywhere else: programs are taken from PATH (a bundle's, an installation's): halfspec, t_cpu_ops, t_gpu_conv and
-#                                     t_gpu_precision, with tests/ and jobs/bench/ side by side
+#   sh tests/gpu.sh [SCRATCH]         anywhere else: programs are taken from PATH (a bundle's, an installation's): halfspec, t_cpu_ops, t_gpu_conv,
+#                                     t_gpu_precision, t_gpu_data and t_gpu_optim, with tests/ and jobs/bench/ side by side
 #
 # Device facts; every op case against `ref`; convolution by every way and precision; training against the losses of device = cpu in exact, fp32, tf32 and
 # bf16; a step as a CUDA graph and launch by launch, bit for bit; NCCL with one rank; two ranks on one GPU through mpi-staged; compute-sanitizer on small
@@ -11,6 +11,8 @@
 # GPU_DEVICE=cpu runs the script itself on a machine without a GPU (then nothing is said about one); GPU_SECONDS is the time for all (460);
 # GPU_BENCH=no leaves the benchmark out; GPU_STEPS is the length of a training (40), of which the first five and each fifth are not recorded, of GPU_BATCH samples (64);
 # GPU_PATIENCE multiplies the time that a single command may take (1). `make check-gpu-script` runs all of it on an emulated GPU.
+# A part that fails is told and the next one runs; the exit code is 1 if any failed, the benchmark included. Without a GPU nothing is tested: one line
+# says so, with code 0.
 here=$(cd "$(dirname "$0")" && pwd)
 : "${srcdir:=$here/..}"
 lib=$srcdir/tests/lib.sh
@@ -115,11 +117,22 @@ echo "# $(uname -srm), $(nproc 2> /dev/null) processors, CUDA_VISIBLE_DEVICES=${
 nvidia-smi --query-gpu=index,name,driver_version,memory.total,memory.used,compute_mode,mig.mode.current,clocks.sm,clocks.mem,power.limit --format=csv \
     2> /dev/null | sed 's/^/# /'
 ldd "$halfspec" 2> /dev/null | grep -E 'not found|cuda|cublas|cufft|nccl' | sed 's/^[[:space:]]*/# /'
-if ! "$halfspec" train "$conf" run="$scratch/probe" device="$device" max-steps=1 > "$scratch/probe.out" 2> "$scratch/probe.err"; then
-    skip_all "NOTHING WAS TESTED ON A GPU: $(cat "$scratch/probe.err")"
+# Is there a GPU, whatever our program says?
+sees_gpu() { nvidia-smi -L 2> /dev/null | grep -q '^GPU' || [ -e /dev/nvidia0 ]; }
+if within 60 "$halfspec" train "$conf" run="$scratch/probe" device="$device" max-steps=1 > "$scratch/probe.out" 2> "$scratch/probe.err"; then
+    ok "a step on the device"
+else
+    code=$?
+    sees_gpu || skip_all "NOTHING WAS TESTED ON A GPU: $(cat "$scratch/probe.err")"
+    not_ok "a step on the device"
+    explain $code "$scratch/probe.err"
+    if ! "$halfspec" version > /dev/null 2>&1; then # nor does anything else begin
+        done_testing
+        exit 1
+    fi
 fi
 sed -n '1s/^/# /p' "$scratch/probe.out"
-"$halfspec" train "$conf" run="$scratch/plan" device="$device" --dry-run 2>&1 | sed 's/^/# /'
+within 60 "$halfspec" train "$conf" run="$scratch/plan" device="$device" --dry-run 2>&1 | sed 's/^/# /'
 
 # ---- ops ---------------------------------------------------------------------------------------------------------------------------
 ops=$(program t_cpu_ops)
@@ -143,12 +156,19 @@ if [ "$device" = cuda ]; then
         check "ops in exact, tf32 and bf16 have the errors of their rounding" quietly rounded "$rounded"
         sed -n '/^ok/s/^/# /p' "$scratch/rounded.out"
     fi
+    for name in data optim; do
+        one=$(program t_gpu_$name)
+        if [ -z "$one" ]; then skip "NOT RUN: t_gpu_$name is not here"; else
+            check "t_gpu_$name agrees with the host" quietly "$name" "$one" gpu
+        fi
+    done
 fi
 
-# ---- training ------------------------------------------------------------------------------------------------------------------------
+# ---- training: a rectifier or a maximum that falls to the other side by the last bit of a sum, which no two devices add alike, is not forgotten. On
+# CPU cores losses of two engines in fp32 have been seen 4e-5 apart after 40 steps, in bf16 2e-3. A fault is seen far above, and in ops, to 1e-5.
 check "device = cpu trains" train cpu 1 device=cpu
-precisions="exact:1e-4 fp32:1e-4 tf32:2e-2 bf16:5e-2"
-[ "$device" = cuda ] || precisions="fp32:1e-4"
+precisions="exact:5e-4 fp32:5e-4 tf32:2e-2 bf16:5e-2" measured="fp32:5e-4 bf16:5e-2"
+[ "$device" = cuda ] || precisions="fp32:5e-4" measured="fp32:5e-4"
 for pair in $precisions; do
     precision=${pair%%:*}
     check "precision = $precision trains" train "$precision" 1 device="$device" precision="$precision"
@@ -156,11 +176,18 @@ for pair in $precisions; do
 done
 for engine in direct fft; do
     check "conv.engine = $engine trains" train "$engine" 1 device="$device" conv.engine="$engine"
-    check "and follows the losses of cpu" near cpu "$engine" 1e-4
+    check "and follows the losses of cpu" near cpu "$engine" 5e-4
 done
 check "device = cpu trains with a periodic boundary" train cpu-periodic 1 device=cpu boundary=periodic
 check "so does $device" train periodic 1 device="$device" boundary=periodic
-check "and follows the losses of cpu" near cpu-periodic periodic 1e-4
+check "and follows the losses of cpu" near cpu-periodic periodic 5e-4
+for pair in $measured; do # every way of a layer runs, which estimates leave out
+    precision=${pair%%:*}
+    check "precision = $precision trains by a plan that was measured" train "measured-$precision" 1 device="$device" precision="$precision" plan=measure
+    check "and follows the losses of cpu within ${pair##*:}" near cpu "measured-$precision" "${pair##*:}"
+done
+check "samples that are streamed from the host" train streamed 1 device="$device" precision=fp32 data.resident=0
+check "give the losses of those that lie on the device" near fp32 streamed 0
 check "the same run again" train again 1 device="$device" precision=fp32
 check "gives equal losses to the last digit" near fp32 again 0
 if [ "$device" = cuda ]; then
@@ -174,47 +201,76 @@ if [ "$device" = cuda ]; then
 fi
 if ! command -v "$MPIRUN" > /dev/null; then
     skip "NO TWO RANKS: there is no $MPIRUN here; a bundle brings its own"
+elif [ "$device" = cuda ] && nvidia-smi --query-gpu=compute_mode --format=csv,noheader 2> /dev/null | grep -qE 'Exclusive|Prohibited'; then
+    skip "NO TWO RANKS: the compute mode of the GPU lets one process have it to itself"
 else
     staged=device=$device
     [ "$device" != cuda ] || staged="device=cuda:0 comm=mpi-staged"
     # shellcheck disable=SC2086  # words
     check "two ranks, on a GPU through mpi-staged" train staged 2 $staged
-    check "follow the losses of one" near fp32 staged 1e-4
+    check "follow the losses of one" near fp32 staged 5e-4
 fi
 
-# ---- compute-sanitizer: small shapes with ragged edges, each kernel once, in half of the time at most ---------------------------------------
+# ---- compute-sanitizer: small shapes with ragged edges, each kernel once, until five eighths of the time are over ---------------------------
+# What libraries ask the driver in vain is their business, and we look at every status that we get: the tools shall not report it. A program of this
+# size may take longer to begin than they wait.
 # sanitize TOOL NAME WAY COMMAND...     WAY: to convolve in space, or nothing
 sanitize() {
     tool=$1
     cases=$2
     way=$3
     shift 3
-    if [ $(($(date +%s) - began)) -gt $((total * 5 / 8)) ]; then skip "NOT LOOKED AT by $tool, the time is over: $cases"; else
-        check "compute-sanitizer $tool finds nothing in $cases" quietly "$tool-$(echo "$cases" | tr ' ' -)" \
-            env HALFSPEC_CUDA_CONV="$way" "$sanitizer" --tool "$tool" --error-exitcode 9 "$@"
+    log=$scratch/$tool-$(echo "$cases" | tr ' ' -).out
+    most=$((total * 5 / 8 - $(date +%s) + began))
+    if [ "$most" -lt 10 ]; then
+        skip "NOT LOOKED AT by $tool, the time is over: $cases"
+        return
     fi
+    [ "$most" -le 75 ] || most=75
+    within "$most" env HALFSPEC_CUDA_CONV="$way" "$sanitizer" --tool "$tool" --report-api-errors no --launch-timeout 0 --error-exitcode 9 "$@" \
+        > "$log" 2>&1
+    code=$?
+    case $code in
+    0) ok "compute-sanitizer $tool finds nothing in $cases" ;;
+    124 | 137) skip "NOT FINISHED by $tool in $most s: $cases" ;;
+    *)
+        if grep -q 'Device not supported' "$log"; then
+            skip "NOT LOOKED AT by $tool, which does not serve this machine: $cases"
+        else
+            not_ok "compute-sanitizer $tool finds nothing in $cases"
+            explain $code "$log"
+        fi
+        ;;
+    esac
 }
 if [ "$device" = cuda ]; then
-    sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2> /dev/null)
+    sanitizer=$(command -v compute-sanitizer || ls "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer" 2> /dev/null)
     if [ -z "$sanitizer" ] || [ -z "$ops" ]; then skip "NO RACES WERE LOOKED FOR: compute-sanitizer is not installed here"; else
         for tool in racecheck memcheck; do
             sanitize "$tool" "convolution by own kernels" implicit "$ops" cuda "conv direct n=1/2 6x5"
             sanitize "$tool" "convolution by FFT" "" "$ops" cuda "conv fft n=1/2 6x5"
-            [ -z "$conv" ] || sanitize "$tool" "convolution on tensor cores" "" "$conv" gpu
+            [ -z "$conv" ] || sanitize "$tool" "convolution on tensor cores" "" "$conv" gpu "?f*" # tf32 and bf16
             sanitize "$tool" "batch normalisation" "" "$ops" cuda "norm rows="
         done
     fi
 fi
 done_testing
-echo "# $(($(date +%s) - began)) s"
+echo "# $(($(date +%s) - began)) s, $tests_failed of $tests_run failed"
 
 # ---- speeds ----------------------------------------------------------------------------------------------------------------------------
+end=0
+[ "$tests_failed" = 0 ] || end=1
 bench=$srcdir/jobs/bench/gpu.sh
-[ "${GPU_BENCH:-yes}" = yes ] && [ -f "$bench" ] || exit 0
+[ "${GPU_BENCH:-yes}" = yes ] && [ -f "$bench" ] || exit $end
 left=$((total - $(date +%s) + began))
 export HALFSPEC="$halfspec"
-if [ "$device" = cuda ]; then
-    sh "$bench" -t "$left" -r 2 -s 1 -m graph -o "$scratch/bench.md"
-else
-    sh "$bench" -t "$left" -r 1 -s 0.1 -d "$device" -n generic-3 -b 4 -p fp32 -o "$scratch/bench.md"
-fi 2>&1 | sed 's/^/# /'
+if [ "$device" = cuda ]; then set -- -r 2 -s 1 -m graph; else set -- -r 1 -s 0.1 -d "$device" -n generic-3 -b 4 -p fp32; fi
+{
+    sh "$bench" -t "$left" "$@" -o "$scratch/bench.md" 2>&1
+    echo $? > "$scratch/bench.code"
+} | sed 's/^/# /'
+if [ "$(cat "$scratch/bench.code")" != 0 ]; then
+    echo "# the benchmark failed (exit code $(cat "$scratch/bench.code"))"
+    end=1
+fi
+exit $end

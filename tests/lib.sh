@@ -9,7 +9,7 @@
 #   $scratch                 a directory that goes away
 # Environment from make: HALFSPEC (the program), MPIRUN, MPIRUN_FLAGS, PYTHON (one that imports h5py, or empty).
 : "${MPIRUN:=mpirun}" "${MPIRUN_FLAGS:=--oversubscribe --bind-to none}"
-tests_run=0
+tests_run=0 tests_failed=0
 
 run_ranks() {
     ranks_wanted=$1
@@ -36,7 +36,7 @@ ok() {
 }
 
 not_ok() {
-    tests_run=$((tests_run + 1))
+    tests_run=$((tests_run + 1)) tests_failed=$((tests_failed + 1))
     echo "not ok $tests_run - $*"
 }
 

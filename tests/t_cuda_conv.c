@@ -1,6 +1,6 @@
 /* t_cuda_conv.c - the ways to convolve, in every precision of a GPU, run by the emulation, against `ref`: errors are those
  * of the rounding that was asked for, neither more nor less, and equal calls give equal bits. fp32 is compared in t_cuda_ops. Linked with the backend of
- * a real GPU it is t_gpu_conv, which tests/gpu.sh runs. */
+ * a real GPU it is t_gpu_conv, which tests/gpu.sh runs: t_gpu_conv gpu [FILTER], a pattern of names below with * and ?. */
 #include "conv_run.h"
 
 /* Rounding both factors to a mantissa of M bits errs by 2^-(M+1) each at most, by about 0.6 of it in the mean square. */
@@ -360,9 +360,10 @@ static int on_a_gpu(void)
 
 int main(int argc, char **argv)
 {
-    (void)argv;
     setenv("HALFSPEC_CUDNN", "none", 1); /* whatever this machine has */
     setenv("FAKE_CUDNN", "", 1);
+    if (argc > 2)
+        cmocka_set_test_filter(argv[2]);
     if (argc > 1)
         return on_a_gpu();
     const struct CMUnitTest tests[] = {

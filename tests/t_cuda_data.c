@@ -1,5 +1,6 @@
 /* t_cuda_data.c - batches made on the (emulated) device, from a set that lies there and from one that is streamed: equal bits to the host's batcher,
- * for bytes and floats, every normalisation, every augmentation, and whatever part of a batch a rank takes. */
+ * for bytes and floats, every normalisation, every augmentation, and whatever part of a batch a rank takes. Linked with the backend of a real GPU it is
+ * t_gpu_data, which tests/gpu.sh runs: t_gpu_data gpu. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,6 +38,8 @@ static hs_status set_read(hs_dataset *set, const int64_t *indices, int count, fl
 static const hs_dataset_ops set_ops = {.kind = "test", .read = set_read};
 
 /* ---- the device --------------------------------------------------------------------------------------------------------------- */
+
+static bool is_real; /* a driver gives memory away in pieces of megabytes, and not to us alone */
 
 typedef struct gpu {
     const hs_backend *backend;
@@ -106,7 +109,7 @@ static void open_plan(const gpu *g, int c, bool bytes, hs_normalise normalise, c
     const size_t before = g->backend->data->room(g->device);
     assert_int_equal(g->backend->data->plan(g->device, &desc, &p->feed), HS_OK);
     const size_t taken = before - g->backend->data->room(g->device), told = g->backend->data->bytes(&desc);
-    assert_true(taken <= told && told < taken + 1024); /* what it says is what it takes, but for rounding */
+    assert_true(is_real || (taken <= told && told < taken + 1024)); /* what it says is what it takes, but for rounding */
 }
 
 static void close_plan(const gpu *g, plan *p)
@@ -200,8 +203,10 @@ static void streams(void **state)
     close_plan(g, &p);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argv;
+    is_real = argc > 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gathers),
         cmocka_unit_test(gathers_grey),

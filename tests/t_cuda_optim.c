@@ -1,6 +1,6 @@
 /* t_cuda_optim.c - whole optimizer steps on the (emulated) device against `ref`: every rule and moment, penalties of every kind, clipping, a rate
  * per layer, ranges of more than one piece. Updates that flow (decided on the device) and those that go through the host. A gradient that is not
- * finite changes no bit of anything. */
+ * finite changes no bit of anything. Linked with the backend of a real GPU it is t_gpu_optim, which tests/gpu.sh runs. */
 #include "optim_test.h"
 
 #include <math.h>
