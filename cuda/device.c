@@ -29,6 +29,9 @@ static hs_status count_devices(int *count)
         return hs_fail(HS_EUNSUPPORTED,
                        "the NVIDIA driver is too old: it serves CUDA %d.%d, this program needs %d.%d; update the driver",
                        driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+    if (error == cudaErrorSystemNotReady)
+        return hs_fail(HS_EIO, "the GPUs of this machine are not ready: where a switch connects them, nvidia-fabricmanager has to run first; or use "
+                               "device = cpu");
     return hs_cuda_check(error, "looking for CUDA devices");
 }
 

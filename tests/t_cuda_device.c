@@ -66,18 +66,22 @@ static void takes_turns(void **state)
 static void says_what_is_missing(void **state)
 {
     (void)state;
-    static const char *const bad[][2] = {{"no-driver", "no NVIDIA driver"},
-                                         {"old-driver", "CUDA 11.4, this program needs 13.0"},
-                                         {"no-device", "no CUDA device is visible"},
-                                         {"wrong-arch", "--with-cuda-arch"},
-                                         {"busy", "another process"}};
+    static const struct {
+        const char *state, *text;
+        hs_status status;
+    } bad[] = {{"no-driver", "no NVIDIA driver", HS_EUNSUPPORTED},
+               {"old-driver", "CUDA 11.4, this program needs 13.0", HS_EUNSUPPORTED},
+               {"no-device", "no CUDA device is visible", HS_EUNSUPPORTED},
+               {"not-ready", "nvidia-fabricmanager", HS_EIO},
+               {"wrong-arch", "--with-cuda-arch", HS_EUNSUPPORTED},
+               {"busy", "another process", HS_EIO}};
     const long before = hs_live_blocks();
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         hs_device *device = NULL;
-        setenv("HS_EMULATE", bad[i][0], 1);
-        assert_int_equal(open_with("fp32", -1, 0, &device), strcmp(bad[i][0], "busy") == 0 ? HS_EIO : HS_EUNSUPPORTED);
-        if (!strstr(hs_fail_text(), bad[i][1]))
-            fail_msg("%s: %s", bad[i][0], hs_fail_text());
+        setenv("HS_EMULATE", bad[i].state, 1);
+        assert_int_equal(open_with("fp32", -1, 0, &device), bad[i].status);
+        if (!strstr(hs_fail_text(), bad[i].text))
+            fail_msg("%s: %s", bad[i].state, hs_fail_text());
         assert_null(device);
     }
     unsetenv("HS_EMULATE");

@@ -3,7 +3,7 @@
  * A device pointer is the address of a heap block plus 2^55, which no processor in use accepts from a program: host code that
  * follows one dies, pointer arithmetic still works, and kernels are handed the block itself. One block is one allocation of the
  * heap, so the address sanitizer sees a kernel that reaches outside. Streams and recordings are in streams.cpp. Bad
- * states are asked for by the environment, at each call: HS_EMULATE = no-driver, old-driver, no-device, wrong-arch, busy or
+ * states are asked for by the environment, at each call: HS_EMULATE = no-driver, old-driver, no-device, not-ready, wrong-arch, busy or
  * no-recording (more in nccl.h);
  * HS_EMULATE_DEVICES = number; HS_EMULATE_MEMORY = bytes of a device. */
 #include "cuda_runtime.h"
@@ -178,6 +178,8 @@ cudaError_t cudaGetDeviceCount(int *count)
     *count = (int)number_from("HS_EMULATE_DEVICES", 1);
     if (asked_for("no-driver") || asked_for("old-driver"))
         return failed(cudaErrorInsufficientDriver);
+    if (asked_for("not-ready"))
+        return failed(cudaErrorSystemNotReady);
     return asked_for("no-device") || *count == 0 ? failed(cudaErrorNoDevice) : cudaSuccess;
 }
 
