@@ -30,7 +30,7 @@ static __global__ void bias_total(int slices, int cols, float factor, const doub
     HS_SHARED(double, room);
     int col;
     double sum;
-    if (hs_column_total(partial, slices, cols, 0, room, &col, &sum))
+    if (hs_column_total(partial, slices, 2 * (size_t)cols, cols, room, &col, &sum))
         dbias[col] = (float)(factor * sum);
 }
 

@@ -7,11 +7,11 @@
 #ifndef HS_CUDA_COLUMNS_H
 #define HS_CUDA_COLUMNS_H
 
-#include "launch.h"
+#include "mma.h"
 
 #include "kernels.h"
 
-enum { HS_COL_WIDTH = 32, HS_COL_LINES = 8, HS_COL_SUMS = 2 };
+enum { HS_COL_WIDTH = 32, HS_COL_LINES = 8, HS_COL_SUMS = 2, HS_COL_AHEAD = 16 };
 
 /* Rows a slice holds: some 64 to a block, more where PARTIAL would not hold the slices' sums. */
 static inline size_t hs_slice_rows(size_t rows, int cols)
@@ -50,20 +50,30 @@ static __device__ void hs_column_slice(Term term, size_t rows, int cols, size_t 
     partial[(2 * (size_t)blockIdx.y + 1) * cols + col] = sum_b;
 }
 
-/* Sum J of this thread's column over the slices, which the lines of the block take in turn: one thread alone would wait a thousand times for
- * memory. All threads of a block of HS_COL_BLOCK come; true in those that hold a SUM, of column *COL. ROOM may be used again. */
-static __device__ inline bool hs_column_total(const double *partial, int slices, int cols, int j, double *room, int *col, double *sum)
+/* Sum of COLS columns over SLICES rows that lie STEP numbers apart, of this thread's column *COL, true in those threads that hold one. All of a
+ * block of HS_COL_BLOCK come. The lines of the block take slices in turn, HS_COL_AHEAD of each under way at a time: one by one a thread would
+ * wait for memory as often as there are slices. ROOM [HS_COL_BLOCK] serves once. */
+template <typename T>
+static __device__ __forceinline__ bool hs_column_total(const T *partial, int slices, size_t step, int cols, double *room, int *col, double *sum)
 {
     const int line = (int)threadIdx.x / HS_COL_WIDTH;
     double mine = 0;
     *col = (int)(blockIdx.x * HS_COL_WIDTH + threadIdx.x % HS_COL_WIDTH);
-    for (int k = *col < cols ? line : slices; k < slices; k += HS_COL_LINES)
-        mine += partial[(2 * (size_t)k + j) * cols + *col];
+    for (int k = *col < cols ? line : slices; k < slices; k += HS_COL_LINES * HS_COL_AHEAD) {
+        T some[HS_COL_AHEAD];
+        HS_UNROLL
+        for (int j = 0; j < HS_COL_AHEAD; j++) {
+            const int at = k + j * HS_COL_LINES;
+            some[j] = at < slices ? partial[(size_t)at * step + *col] : 0;
+        }
+        HS_UNROLL
+        for (int j = 0; j < HS_COL_AHEAD; j++)
+            mine += some[j];
+    }
     room[threadIdx.x] = mine;
     __syncthreads();
     for (int l = 1; line == 0 && l < HS_COL_LINES; l++)
         mine += room[threadIdx.x + l * HS_COL_WIDTH];
-    __syncthreads();
     *sum = mine;
     return line == 0 && *col < cols;
 }

@@ -7,6 +7,7 @@
  *
  * What bounds it, by estimate, for 512 x 32 x 32 x 3, 96 filters 3 x 3, windows of 3 at stride 2 on an H100: 340 million products, a
  * word of shared memory each: 50 to 60 us. dy, winners and x are 69 MB, 23 us. */
+#include "columns.h"
 #include "conv_patch.h"
 
 /* Sums of one lane: RUN numbers of a row of the filter, and dy itself. */
@@ -73,23 +74,15 @@ static __global__ void __launch_bounds__(HS_POOLED_THREADS)
         out[(size_t)g.kh * width * g.co] = sums.dy;
 }
 
-/* ---- the blocks' sums, in order: eight lines of threads take every eighth each -------------------------------------------------- */
-
-enum { POOLED_LINES = 8 };
+/* ---- the blocks' sums, in order -------------------------------------------------------------------------------------------------- */
 
 static __global__ void pooled_total(int count, int taps, int spans, const float *partial, float *dtaps, float *dbias)
 {
     HS_SHARED(double, room);
-    const int lane = (int)threadIdx.x % 32, line = (int)threadIdx.x / 32, i = (int)blockIdx.x * 32 + lane;
-    double sum = 0;
-    for (int k = line; i < count && k < spans; k += POOLED_LINES)
-        sum += partial[(size_t)k * count + i];
-    room[threadIdx.x] = sum;
-    __syncthreads();
-    if (line != 0 || i >= count)
+    int i;
+    double sum;
+    if (!hs_column_total(partial, spans, (size_t)count, count, room, &i, &sum))
         return;
-    for (int l = 1; l < POOLED_LINES; l++)
-        sum += room[l * 32 + lane];
     if (i < taps)
         dtaps[i] = (float)sum;
     else if (dbias)
@@ -108,6 +101,5 @@ cudaError_t hs_cuda_pooled_sparse(cudaStream_t s, hs_cuda_pooled g, int tiles, i
 cudaError_t hs_cuda_pooled_total(cudaStream_t s, hs_cuda_pooled g, int blocks, const float *partial, float *dtaps, float *dbias)
 {
     const int taps = g.kh * g.kw * g.ci * g.co, count = taps + g.co;
-    return HS_LAUNCH_TOGETHER(pooled_total, (unsigned)((count + 31) / 32), 32 * POOLED_LINES, 32 * POOLED_LINES * sizeof(double), s,
-                              count, taps, blocks, partial, dtaps, dbias);
+    return HS_LAUNCH_TOGETHER(pooled_total, hs_total_grid(count, 1), HS_COL_BLOCK, HS_COL_SHARED, s, count, taps, blocks, partial, dtaps, dbias);
 }

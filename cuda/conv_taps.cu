@@ -1,6 +1,7 @@
 /* conv_taps.cu - the filter gradient: every number of dtaps is a sum over the cells of y of a gathered number of x times dy. An
  * implicit product with a short result and a long inner side, which is cut into spans: blocks sum a span each, a second kernel
  * adds the spans up in order. */
+#include "columns.h"
 #include "conv_tile.h"
 
 /* A slice of cells: gathered numbers of x at the places FIRST .. FIRST + 127, a line for each cell, UNIT neighbours at a time. The place of
@@ -117,14 +118,13 @@ static __global__ void __launch_bounds__(TILE_THREADS, NI == 6 ? 3 : 4)
     put_taps<NI>(g, first + m0 + (int)threadIdx.x % 32 / 4, column + n0 + (int)threadIdx.x % 4 * 2, columns, place, acc, out);
 }
 
-static __global__ void add_spans(size_t count, int spans, const float *partial, float *dtaps)
+static __global__ void add_spans(int count, int spans, const float *partial, float *dtaps)
 {
-    HS_EACH (i, count) {
-        double sum = 0;
-        for (int k = 0; k < spans; k++)
-            sum += partial[(size_t)k * count + i];
+    HS_SHARED(double, room);
+    int i;
+    double sum;
+    if (hs_column_total(partial, spans, (size_t)count, count, room, &i, &sum))
         dtaps[i] = (float)sum;
-    }
 }
 
 template <typename Math, int NI>
@@ -163,5 +163,5 @@ cudaError_t hs_cuda_conv_taps(cudaStream_t s, hs_cuda_math math, hs_cuda_gather 
                                   : start_taps_math<4>(s, math, g, rows, span, columns, place, from, dy, partial);
     if (error != cudaSuccess || rows == 0)
         return error;
-    return HS_LAUNCH(add_spans, hs_blocks(count), HS_BLOCK, 0, s, count, spans, partial, dtaps);
+    return HS_LAUNCH_TOGETHER(add_spans, hs_total_grid((int)count, 1), HS_COL_BLOCK, HS_COL_SHARED, s, (int)count, spans, partial, dtaps);
 }

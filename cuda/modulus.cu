@@ -71,7 +71,7 @@ static __global__ void modulus_total(int slices, int c, const double *partial, f
     HS_SHARED(double, room);
     int col;
     double sum;
-    if (hs_column_total(partial, slices, c, 0, room, &col, &sum))
+    if (hs_column_total(partial, slices, 2 * (size_t)c, c, room, &col, &sum))
         db[col] = (float)sum;
 }
 

@@ -42,7 +42,7 @@ static __global__ void moments_total(int slices, int c, const double *partial, d
     HS_SHARED(double, room);
     int col;
     double sum;
-    if (hs_column_total(partial, slices, c, (int)blockIdx.y, room, &col, &sum))
+    if (hs_column_total(partial + (size_t)blockIdx.y * c, slices, 2 * (size_t)c, c, room, &col, &sum))
         sums[(size_t)blockIdx.y * c + col] = sum;
 }
 

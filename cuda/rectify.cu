@@ -4,12 +4,11 @@
  *
  * A thread does the eight columns of one byte of the mask: 16 bytes of a map in bf16, 32 in fp32, by loads of 16 bytes where rows
  * begin at such addresses. Neighbouring threads do neighbouring bytes, whatever the number of columns, so that a warp's reads join. */
+#include "columns.h"
 #include "eight.h"
 
-#include "kernels.h"
-
 /* ACROSS: most bytes of a row that a block does. FEW rows are summed in one pass, a thread LOOKS at that many of a column. */
-enum { EIGHT = 8, ACROSS = 32, TOTAL_LINES = 8, FEW = 1024, LOOKS = 8 };
+enum { EIGHT = 8, ACROSS = 32, FEW = 1024, LOOKS = 8 };
 
 /* Lines begin where 16 bytes do: as many columns, from such an address. */
 static bool is_wide(int cols, const void *one, const void *other)
@@ -129,21 +128,13 @@ static __global__ void masked(size_t rows, int cols, cut by, size_t slice, bool 
     }
 }
 
-/* The slices' sums, TOTAL_LINES of them at a time. */
 static __global__ void masked_total(int slices, int cols, const double *partial, float *dbias)
 {
     HS_SHARED(double, room);
-    const int col = (int)(blockIdx.x * ACROSS + threadIdx.x % ACROSS), line = (int)threadIdx.x / ACROSS;
-    double sum = 0;
-    for (int k = line; col < cols && k < slices; k += TOTAL_LINES)
-        sum += partial[(size_t)k * cols + col];
-    room[threadIdx.x] = sum;
-    __syncthreads();
-    if (line != 0 || col >= cols)
-        return;
-    for (int l = 1; l < TOTAL_LINES; l++)
-        sum += room[l * ACROSS + threadIdx.x];
-    dbias[col] = (float)sum;
+    int col;
+    double sum;
+    if (hs_column_total(partial, slices, (size_t)cols, cols, room, &col, &sum))
+        dbias[col] = (float)sum;
 }
 
 template <typename Dy, typename Dm>
@@ -160,8 +151,7 @@ static cudaError_t start_masked(cudaStream_t s, double *partial, size_t rows, in
                                                  slices == 1 ? dbias : NULL);
     if (error != cudaSuccess || !dbias || slices == 1)
         return error;
-    return HS_LAUNCH_TOGETHER(masked_total, (unsigned)((cols + ACROSS - 1) / ACROSS), ACROSS * TOTAL_LINES,
-                              ACROSS * TOTAL_LINES * sizeof(double), s, slices, cols, partial, dbias);
+    return HS_LAUNCH_TOGETHER(masked_total, hs_total_grid(cols, 1), HS_COL_BLOCK, HS_COL_SHARED, s, slices, cols, partial, dbias);
 }
 
 template <typename Dy>
