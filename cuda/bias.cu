@@ -40,11 +40,9 @@ cudaError_t hs_cuda_bias_add(cudaStream_t s, size_t rows, int cols, int width, f
     return count ? HS_LAUNCH(bias_add, hs_blocks(count), HS_BLOCK, 0, s, count, cols, width, factor, bias, y) : cudaSuccess;
 }
 
-cudaError_t hs_cuda_bias_grad(cudaStream_t s, double *partial, size_t rows, int cols, int width, float factor, const float *dy,
-                              float *dbias)
+/* Of so many columns that PARTIAL holds a slice's sums. */
+static cudaError_t start_bias(cudaStream_t s, double *partial, size_t rows, int cols, int width, float factor, const float *dy, float *dbias)
 {
-    if (cols == 0)
-        return cudaSuccess;
     if (rows > 0) {
         const cudaError_t error = HS_LAUNCH_TOGETHER(bias_slices, hs_column_grid(rows, cols), HS_COL_BLOCK, HS_COL_SHARED, s,
                                                      rows, cols, width, hs_slice_rows(rows, cols), dy, partial);
@@ -53,4 +51,14 @@ cudaError_t hs_cuda_bias_grad(cudaStream_t s, double *partial, size_t rows, int 
     }
     return HS_LAUNCH_TOGETHER(bias_total, hs_total_grid(cols, 1), HS_COL_BLOCK, HS_COL_SHARED, s, hs_slices(rows, cols), cols, factor,
                               partial, dbias);
+}
+
+cudaError_t hs_cuda_bias_grad(cudaStream_t s, double *partial, size_t rows, int cols, int width, float factor, const float *dy,
+                              float *dbias)
+{
+    enum { MOST = HS_CUDA_PARTIALS / HS_COL_SUMS };
+    cudaError_t error = cudaSuccess;
+    for (int first = 0; first < cols && error == cudaSuccess; first += MOST)
+        error = start_bias(s, partial, rows, cols - first < MOST ? cols - first : (int)MOST, width, factor, dy + first, dbias + first);
+    return error;
 }

@@ -70,4 +70,6 @@ void ops_gemm(op_suite *suite)
         p.grad = true;
         op_case(suite, run_bias, &p, "bias_grad rows=%d cols=%d", p.rows, p.cols);
     }
+    const bias_shape wide = {2, (1 << 17) + 5, true}; /* more sums than a GPU's stream has room for at a time */
+    op_case(suite, run_bias, &wide, "bias_grad rows=%d cols=%d", wide.rows, wide.cols);
 }
