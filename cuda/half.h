@@ -100,4 +100,34 @@ template <int V> static __device__ __forceinline__ void hs_put_line(const float 
                                               hs_to_bf16(v[8 * i + 4], v[8 * i + 5]), hs_to_bf16(v[8 * i + 6], v[8 * i + 7])};
 }
 
+/* Four numbers, at an address that divides by their bytes. */
+struct __attribute__((aligned(8))) hs_short_line {
+    uint32_t word[2];
+};
+
+static __device__ __forceinline__ void hs_get_four(const float *from, float (&v)[4])
+{
+    hs_get_line<4>(from, v);
+}
+
+static __device__ __forceinline__ void hs_get_four(const hs_half *from, float (&v)[4])
+{
+    const hs_short_line line = *reinterpret_cast<const hs_short_line *>(from);
+    HS_UNROLL
+    for (int j = 0; j < 2; j++) {
+        v[2 * j] = hs_number(line.word[j] << 16);
+        v[2 * j + 1] = hs_number(line.word[j] & 0xFFFF0000u);
+    }
+}
+
+static __device__ __forceinline__ void hs_put_four(const float (&v)[4], float *to)
+{
+    hs_put_line<4>(v, to);
+}
+
+static __device__ __forceinline__ void hs_put_four(const float (&v)[4], hs_half *to)
+{
+    *reinterpret_cast<hs_short_line *>(to) = {hs_to_bf16(v[0], v[1]), hs_to_bf16(v[2], v[3])};
+}
+
 #endif

@@ -9,7 +9,10 @@
  *           block only, blocks take 16 channels, 64 bytes a run in memory.
  *
  * Channels of a position are exchanged in eights by its last two bits, and rows begin an odd number of positions apart, so that
- * four positions next to each other in a row or in a column lie in different banks, which is how lanes read and write lines. */
+ * four positions next to each other in a row or in a column lie in different banks, which is how lanes read and write lines.
+ *
+ * Everything else goes four channels a thread, where there are fours: places in the map and in memory are worked out for 16 bytes of
+ * shared memory and not for each number, which would take several times as long as memory does. */
 #include "line.h"
 
 template <int NT> static __device__ __forceinline__ int plane_at(int position, int channel)
@@ -35,40 +38,79 @@ struct plane_walk {
 
 /* ---- memory and the map --------------------------------------------------------------------------------------------------- */
 
-/* Bytes of pixels, and cells of bins, that a thread has on the way from memory: 16 warps of a processor need some 14 KB of them at 3 TB/s
- * and 600 ns. */
-enum { PLANE_BYTES = 32, PLANE_CELLS = 4 };
-
-template <int NT, typename T>
-static __device__ void plane_load(const hs_plane &p, size_t sample, int first, const T *x, float *plane)
+/* V neighbouring channels: one, or four if cells hold a multiple of that, so that a thread asks for 8 or 16 bytes at once and works out
+ * a place once for all of them. */
+template <int V, typename T> static __device__ __forceinline__ void plane_get(const T *from, float (&v)[V])
 {
-    enum { PIXELS = PLANE_BYTES / sizeof(T) };
-    const int ch = (int)threadIdx.x % (8 * NT);
-    const bool real = first + ch < p.c;
-    const T *from = x + sample * p.in_h * p.in_w * p.c + first + ch;
-    plane_walk at(8 * NT, p.in_w), to = at;
-    while (at.row < p.in_h) {
-        float some[PIXELS];
+    if constexpr (V == 4)
+        hs_get_four(from, v);
+    else
+        v[0] = hs_half_get(*from);
+}
+
+template <int V, typename T> static __device__ __forceinline__ void plane_put(const float (&v)[V], T *to)
+{
+    if constexpr (V == 4)
+        hs_put_four(v, to);
+    else
+        hs_half_put(v[0], to);
+}
+
+template <int V, typename T> static __device__ __forceinline__ void plane_get_if(bool wanted, const T *from, float (&v)[V])
+{
+    if (wanted) {
+        plane_get(from, v);
+    } else {
         HS_UNROLL
-        for (int i = 0; i < PIXELS; i++, at.next())
-            some[i] = real && at.row < p.in_h ? hs_half_get(from[(size_t)(at.row * p.in_w + at.col) * p.c]) : 0;
-        HS_UNROLL
-        for (int i = 0; i < PIXELS; i++, to.next())
-            if (to.row < p.in_h)
-                plane[plane_at<NT>(to.row * p.row + to.col, ch)] = some[i];
+        for (int k = 0; k < V; k++)
+            v[k] = 0;
     }
 }
 
-template <int NT, typename T>
+/* Pixels, and cells of bins, that a thread has on the way from memory: 16 warps of a processor need some 14 KB at 3 TB/s and 600 ns,
+ * 28 bytes a thread, and twice that as others compute meanwhile. */
+template <int V, typename T> struct plane_ahead {
+    enum { PIXELS = (V == 1 ? 32 : 64) / (V * (int)sizeof(T)), CELLS = V == 1 ? 4 : 2 };
+};
+
+template <int NT, int V, typename T>
+static __device__ void plane_load(const hs_plane &p, size_t sample, int first, const T *x, float *plane)
+{
+    enum { AHEAD = plane_ahead<V, T>::PIXELS, ACROSS = 8 * NT / V };
+    const int ch = (int)threadIdx.x % ACROSS * V, cells = p.in_h * p.in_w, step = (int)blockDim.x / ACROSS;
+    const bool real = first + ch < p.c;
+    const T *from = x + sample * cells * p.c + first + ch;
+    plane_walk to(ACROSS, p.in_w);
+    for (int cell = (int)threadIdx.x / ACROSS; cell < cells; cell += AHEAD * step) {
+        float some[AHEAD][V];
+        HS_UNROLL
+        for (int i = 0; i < AHEAD; i++)
+            plane_get_if(real && cell + i * step < cells, from + (size_t)(cell + i * step) * p.c, some[i]);
+        HS_UNROLL
+        for (int i = 0; i < AHEAD; i++, to.next())
+            if (to.row < p.in_h)
+                plane_put(some[i], plane + plane_at<NT>(to.row * p.row + to.col, ch));
+    }
+}
+
+template <int NT, int V, typename T>
 static __device__ void plane_store(const hs_plane &p, size_t sample, int first, const float *plane, T *y)
 {
-    const int ch = (int)threadIdx.x % (8 * NT);
+    enum { ACROSS = 8 * NT / V };
+    const int ch = (int)threadIdx.x % ACROSS * V, step = (int)blockDim.x / ACROSS;
+    int cell = (int)threadIdx.x / ACROSS;
     T *to = y + sample * p.out_h * p.out_w * p.c + first + ch;
     if (first + ch >= p.c)
         return;
     HS_UNROLL_4
-    for (plane_walk at(8 * NT, p.out_w); at.row < p.out_h; at.next())
-        hs_half_put(p.scale * plane[plane_at<NT>(at.row * p.row + at.col, ch)], to + (size_t)(at.row * p.out_w + at.col) * p.c);
+    for (plane_walk at(ACROSS, p.out_w); at.row < p.out_h; at.next(), cell += step) {
+        float v[V];
+        plane_get(plane + plane_at<NT>(at.row * p.row + at.col, ch), v);
+        HS_UNROLL
+        for (int k = 0; k < V; k++)
+            v[k] *= p.scale;
+        plane_put(v, to + (size_t)cell * p.c);
+    }
 }
 
 /* The coordinates at (|ky|, |kx|) = (a, b): up to four, of up to two bins. */
@@ -89,60 +131,67 @@ struct plane_cell {
 };
 
 /* Of one cell: its bins, as they lie in memory; a bin that does not exist is 0. */
-struct plane_bins {
-    float re, im, re2, im2;
+template <int V> struct plane_bins {
+    float re[V], im[V], re2[V], im2[V];
 };
 
-template <typename T>
-static __device__ __forceinline__ plane_bins plane_read(const plane_cell &cell, size_t bin, int c, bool real, const T *from)
+template <int V, typename T>
+static __device__ __forceinline__ void plane_read(const plane_cell &cell, size_t bin, int c, bool real, const T *from, plane_bins<V> &b)
 {
     const bool two = cell.pair_h && cell.pair_w, complex = cell.pair_h || cell.pair_w;
-    plane_bins b;
-    b.re = real ? hs_half_get(from[cell.plus * bin]) : 0;
-    b.im = real && complex ? hs_half_get(from[cell.plus * bin + c]) : 0;
-    b.re2 = real && two ? hs_half_get(from[cell.minus * bin]) : 0;
-    b.im2 = real && two ? hs_half_get(from[cell.minus * bin + c]) : 0;
-    return b;
+    plane_get_if(real, from + cell.plus * bin, b.re);
+    plane_get_if(real && complex, from + cell.plus * bin + c, b.im);
+    plane_get_if(real && two, from + cell.minus * bin, b.re2);
+    plane_get_if(real && two, from + cell.minus * bin + c, b.im2);
 }
 
 /* X(+-a, b) sqrt2 = (cc -+ ss) / sqrt2 - i (cs +- sc) / sqrt2; with one axis self-conjugate one cosine and one sine are a bin. */
-template <int NT>
-static __device__ __forceinline__ void plane_spread(const hs_plane &p, const plane_cell &cell, const plane_bins &b, int ch, float *plane)
+template <int NT, int V>
+static __device__ __forceinline__ void plane_spread(const hs_plane &p, const plane_cell &cell, const plane_bins<V> &b, int ch, float *plane)
 {
     const bool two = cell.pair_h && cell.pair_w;
-    const float half = 0.70710678f, cc = two ? half * (b.re + b.re2) : b.re, ss = half * (b.re2 - b.re),
-                sc = two ? half * (b.im2 - b.im) : -b.im, cs = two ? -half * (b.im + b.im2) : -b.im;
     const int corner = cell.row * p.row + cell.col;
     const bool here = cell.row < p.kept_h && cell.col < p.kept_w, below = cell.pair_h && cell.row + 1 < p.kept_h,
                beside = cell.pair_w && cell.col + 1 < p.kept_w;
+    float cc[V], ss[V], sc[V], cs[V];
+    HS_UNROLL
+    for (int k = 0; k < V; k++) {
+        const float half = 0.70710678f;
+        cc[k] = two ? half * (b.re[k] + b.re2[k]) : b.re[k];
+        ss[k] = half * (b.re2[k] - b.re[k]);
+        sc[k] = two ? half * (b.im2[k] - b.im[k]) : -b.im[k];
+        cs[k] = two ? -half * (b.im[k] + b.im2[k]) : -b.im[k];
+    }
     if (here)
-        plane[plane_at<NT>(corner, ch)] = cc;
+        plane_put(cc, plane + plane_at<NT>(corner, ch));
     if (here && beside)
-        plane[plane_at<NT>(corner + 1, ch)] = cs;
+        plane_put(cs, plane + plane_at<NT>(corner + 1, ch));
     if (here && below)
-        plane[plane_at<NT>(corner + p.row, ch)] = sc;
+        plane_put(sc, plane + plane_at<NT>(corner + p.row, ch));
     if (here && below && beside)
-        plane[plane_at<NT>(corner + p.row + 1, ch)] = ss;
+        plane_put(ss, plane + plane_at<NT>(corner + p.row + 1, ch));
 }
 
-template <int NT, typename T>
+template <int NT, int V, typename T>
 static __device__ void plane_load_bins(const hs_plane &p, int n, size_t sample, int first, const T *x, const float *bias, float *plane)
 {
-    const int ch = (int)threadIdx.x % (8 * NT), rows = p.kept_h / 2 + 1;
+    enum { AHEAD = plane_ahead<V, T>::CELLS, ACROSS = 8 * NT / V };
+    const int ch = (int)threadIdx.x % ACROSS * V, rows = p.kept_h / 2 + 1;
     const size_t bin = (size_t)n * 2 * p.c;
     const bool real = first + ch < p.c;
     const T *from = x + sample * 2 * p.c + first + ch;
-    const float add = bias && real ? p.bias_scale * bias[first + ch] : 0;
-    plane_walk at(8 * NT, p.kept_w / 2 + 1), to = at;
+    plane_walk at(ACROSS, p.kept_w / 2 + 1), to = at;
     while (at.row < rows) {
-        plane_bins some[PLANE_CELLS];
+        plane_bins<V> some[AHEAD];
         HS_UNROLL
-        for (int i = 0; i < PLANE_CELLS; i++, at.next())
-            some[i] = plane_read(plane_cell(p.in_h, p.in_w, at.row, at.col), bin, p.c, real && at.row < rows, from);
+        for (int i = 0; i < AHEAD; i++, at.next())
+            plane_read(plane_cell(p.in_h, p.in_w, at.row, at.col), bin, p.c, real && at.row < rows, from, some[i]);
         HS_UNROLL
-        for (int i = 0; i < PLANE_CELLS; i++, to.next()) {
-            if (to.row == 0 && to.col == 0)
-                some[i].re += add;
+        for (int i = 0; i < AHEAD; i++, to.next()) {
+            HS_UNROLL
+            for (int k = 0; k < V; k++)
+                if (bias && real && to.row == 0 && to.col == 0)
+                    some[i].re[k] += p.bias_scale * bias[first + ch + k];
             if (to.row < rows)
                 plane_spread<NT>(p, plane_cell(p.in_h, p.in_w, to.row, to.col), some[i], ch, plane);
         }
@@ -150,66 +199,77 @@ static __device__ void plane_load_bins(const hs_plane &p, int n, size_t sample, 
 }
 
 /* H, W: coordinates that the map has; the spectrum may have more. */
-template <int NT, typename T>
+template <int NT, int V, typename T>
 static __device__ void plane_store_bins(const hs_plane &p, int n, size_t sample, int first, int h, int w, const float *plane, T *y)
 {
-    const int ch = (int)threadIdx.x % (8 * NT);
+    enum { ACROSS = 8 * NT / V };
+    const int ch = (int)threadIdx.x % ACROSS * V;
     const size_t bin = (size_t)n * 2 * p.c;
     T *to = y + sample * 2 * p.c + first + ch;
     if (first + ch >= p.c)
         return;
-    for (plane_walk at(8 * NT, p.out_w / 2 + 1); at.row <= p.out_h / 2; at.next()) {
+    for (plane_walk at(ACROSS, p.out_w / 2 + 1); at.row <= p.out_h / 2; at.next()) {
         const plane_cell cell(p.out_h, p.out_w, at.row, at.col);
         const int corner = cell.row * p.row + cell.col;
         const bool here = cell.row < h && cell.col < w, below = cell.pair_h && cell.row + 1 < h, beside = cell.pair_w && cell.col + 1 < w;
-        const float cc = here ? p.scale * plane[plane_at<NT>(corner, ch)] : 0;
-        const float cs = here && beside ? p.scale * plane[plane_at<NT>(corner + 1, ch)] : 0;
-        const float sc = here && below ? p.scale * plane[plane_at<NT>(corner + p.row, ch)] : 0;
-        const float ss = here && below && beside ? p.scale * plane[plane_at<NT>(corner + p.row + 1, ch)] : 0;
         const bool four = cell.pair_h && cell.pair_w;
-        const float half = 0.70710678f;
-        hs_half_put(four ? half * (cc - ss) : cc, to + cell.plus * bin);
-        hs_half_put(four ? -half * (cs + sc) : -(cs + sc), to + cell.plus * bin + p.c);
+        const float scale = four ? 0.70710678f * p.scale : p.scale;
+        float cc[V], cs[V], sc[V], ss[V];
+        plane_get_if(here, plane + plane_at<NT>(corner, ch), cc);
+        plane_get_if(here && beside, plane + plane_at<NT>(corner + 1, ch), cs);
+        plane_get_if(here && below, plane + plane_at<NT>(corner + p.row, ch), sc);
+        plane_get_if(here && below && beside, plane + plane_at<NT>(corner + p.row + 1, ch), ss);
+        plane_bins<V> b;
+        HS_UNROLL
+        for (int k = 0; k < V; k++) { /* ss is 0 where there are not four */
+            b.re[k] = scale * (cc[k] - ss[k]);
+            b.im[k] = -scale * (cs[k] + sc[k]);
+            b.re2[k] = scale * (cc[k] + ss[k]);
+            b.im2[k] = scale * (sc[k] - cs[k]);
+        }
+        plane_put(b.re, to + cell.plus * bin);
+        plane_put(b.im, to + cell.plus * bin + p.c);
         if (four) {
-            hs_half_put(half * (cc + ss), to + cell.minus * bin);
-            hs_half_put(half * (sc - cs), to + cell.minus * bin + p.c);
+            plane_put(b.re2, to + cell.minus * bin);
+            plane_put(b.im2, to + cell.minus * bin + p.c);
         }
     }
 }
 
 /* ---- operations ------------------------------------------------------------------------------------------------------------- */
 
-/* Lines of IN positions, STRIDE apart, become OUT positions; the next line begins STEP positions on. */
+/* Lines of IN positions, STRIDE apart, become OUT positions; the next line begins STEP positions on. A warp that has few channels takes two lines at
+ * a time, so that what it reads of the matrix serves both. Positions that differ by a multiple of four exchange their channels alike: one address
+ * and a multiple of HOP lead to all of a line. */
 template <int NT, bool SPLIT>
 static __device__ void plane_lines(int lines, int step, int stride, int in, int out, const float *table, float *plane)
 {
-    const int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4, tiles = (in + 7) / 8;
-    for (int line = (int)threadIdx.x / 32; line < lines; line += (int)blockDim.x / 32) {
-        const int start = line * step;
-        float b[HS_PLANE_TILES][NT][2];
+    enum { LINES = NT == 4 ? 1 : 2, ALL = NT * LINES };
+    const int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4, tiles = (in + 7) / 8, hop = 4 * stride * 8 * NT;
+    for (int line = (int)threadIdx.x / 32 * LINES; line < lines; line += (int)blockDim.x / 32 * LINES) {
+        float b[HS_PLANE_TILES][ALL][2];
         HS_UNROLL
-        for (int kt = 0; kt < HS_PLANE_TILES; kt++)
+        for (int l = 0; l < ALL; l++) {
+            const float *from = plane + plane_at<NT>((line + l / NT) * step + t * stride, l % NT * 8 + g);
             HS_UNROLL
-            for (int i = 0; i < 2; i++) {
-                const int at = 8 * kt + 4 * i + t;
+            for (int kt = 0; kt < HS_PLANE_TILES; kt++)
                 HS_UNROLL
-                for (int nt = 0; nt < NT; nt++) {
-                    const float x = at < in ? plane[plane_at<NT>(start + at * stride, 8 * nt + g)] : 0;
-                    b[kt][nt][i] = SPLIT ? x : hs_number(hs_to_tf32(x));
+                for (int i = 0; i < 2; i++) {
+                    const float x = 8 * kt + 4 * i + t < in && line + l / NT < lines ? from[(2 * kt + i) * hop] : 0;
+                    b[kt][l][i] = SPLIT ? x : hs_number(hs_to_tf32(x));
                 }
-            }
-        hs_warp_wait(); /* all of the line has been read */
+        }
+        hs_warp_wait(); /* all of the lines has been read */
         for (int row = 0; row < out; row += 16) {
-            float acc[NT][4] = {};
-            hs_line_product<NT, SPLIT>(table + row / 16 * tiles * 128, tiles, b, acc);
+            float acc[ALL][4] = {};
+            hs_line_product<ALL, SPLIT>(table + row / 16 * tiles * 128, tiles, b, acc);
             HS_UNROLL
-            for (int i = 0; i < 2; i++) {
-                if (row + g + 8 * i >= out)
-                    continue;
+            for (int l = 0; l < ALL; l++) {
+                float *to = plane + plane_at<NT>((line + l / NT) * step + (row + g) * stride, l % NT * 8 + 2 * t);
                 HS_UNROLL
-                for (int nt = 0; nt < NT; nt++)
-                    hs_put_two(acc[nt][2 * i], acc[nt][2 * i + 1],
-                               plane + plane_at<NT>(start + (row + g + 8 * i) * stride, 8 * nt + 2 * t));
+                for (int i = 0; i < 2; i++)
+                    if (row + g + 8 * i < out && line + l / NT < lines)
+                        hs_put_two(acc[l][2 * i], acc[l][2 * i + 1], to + 2 * i * hop);
             }
         }
     }
@@ -247,22 +307,47 @@ static __device__ void plane_relu(const hs_plane &p, const hs_plane_op &op, int 
 
 template <int NT> static __device__ void plane_mask(const hs_plane &p, const hs_plane_op &op, const uint32_t *bits, float *plane)
 {
-    const int ch = (int)threadIdx.x % (8 * NT);
-    int word = op.left + (int)threadIdx.x / 32;
-    for (plane_walk at(8 * NT, op.w); at.row < op.h; at.next(), word += (int)blockDim.x / 32)
-        if (!(bits[word] >> threadIdx.x % 32 & 1))
-            plane[plane_at<NT>(at.row * p.row + at.col, ch)] = 0;
+    enum { ACROSS = 2 * NT };
+    const int ch = (int)threadIdx.x % ACROSS * 4;
+    int slot = (int)threadIdx.x;
+    for (plane_walk at(ACROSS, op.w); at.row < op.h; at.next(), slot += (int)blockDim.x) {
+        const uint32_t passes = bits[op.left + slot / 8] >> threadIdx.x % 8 * 4;
+        float *x = plane + plane_at<NT>(at.row * p.row + at.col, ch), v[4];
+        hs_get_four(x, v);
+        HS_UNROLL
+        for (int k = 0; k < 4; k++)
+            v[k] = passes >> k & 1 ? v[k] : 0;
+        hs_put_four(v, x);
+    }
 }
 
 template <int NT> static __device__ void plane_keep(const hs_plane &p, const hs_plane_op &op, const int32_t *keep, float *plane)
 {
-    const int ch = (int)threadIdx.x % (8 * NT);
-    for (plane_walk at(8 * NT, op.w); at.row < op.h; at.next())
+    const float none[4] = {};
+    for (plane_walk at(2 * NT, op.w); at.row < op.h; at.next())
         if (at.row >= keep[0] || at.col >= keep[1])
-            plane[plane_at<NT>(at.row * p.row + at.col, ch)] = 0;
+            hs_put_four(none, plane + plane_at<NT>(at.row * p.row + at.col, (int)threadIdx.x % (2 * NT) * 4));
 }
 
 /* ---- the kernel ------------------------------------------------------------------------------------------------------------- */
+
+template <int NT, typename T>
+static __device__ __forceinline__ void plane_bring(const hs_plane &p, int n, size_t sample, int first, const T *in, const float *bias, float *plane)
+{
+    if (p.c % 4 == 0)
+        p.in_spectrum ? plane_load_bins<NT, 4>(p, n, sample, first, in, bias, plane) : plane_load<NT, 4>(p, sample, first, in, plane);
+    else
+        p.in_spectrum ? plane_load_bins<NT, 1>(p, n, sample, first, in, bias, plane) : plane_load<NT, 1>(p, sample, first, in, plane);
+}
+
+template <int NT, typename T>
+static __device__ __forceinline__ void plane_leave(const hs_plane &p, int n, size_t sample, int first, int h, int w, const float *plane, T *out)
+{
+    if (p.c % 4 == 0)
+        p.out_spectrum ? plane_store_bins<NT, 4>(p, n, sample, first, h, w, plane, out) : plane_store<NT, 4>(p, sample, first, plane, out);
+    else
+        p.out_spectrum ? plane_store_bins<NT, 1>(p, n, sample, first, h, w, plane, out) : plane_store<NT, 1>(p, sample, first, plane, out);
+}
 
 template <int NT, bool SPLIT, typename In, typename Out>
 static __global__ void __launch_bounds__(HS_PLANE_THREADS, 2)
@@ -274,10 +359,7 @@ static __global__ void __launch_bounds__(HS_PLANE_THREADS, 2)
     const size_t sample = blockIdx.x / groups;
     uint32_t *own = bits + (size_t)blockIdx.x * p.words;
     int h = p.kept_h, w = p.kept_w;
-    if (p.in_spectrum)
-        plane_load_bins<NT>(p, n, sample, first, in, p.bias_scale != 0 ? bias : NULL, plane);
-    else
-        plane_load<NT>(p, sample, first, in, plane);
+    plane_bring<NT, In>(p, n, sample, first, in, p.bias_scale != 0 ? bias : NULL, plane);
     __syncthreads();
     for (int i = 0; i < p.ops; i++) {
         const hs_plane_op &op = p.op[i];
@@ -293,10 +375,7 @@ static __global__ void __launch_bounds__(HS_PLANE_THREADS, 2)
         }
         __syncthreads();
     }
-    if (p.out_spectrum)
-        plane_store_bins<NT>(p, n, sample, first, h, w, plane, out);
-    else
-        plane_store<NT>(p, sample, first, plane, out);
+    plane_leave<NT, Out>(p, n, sample, first, h, w, plane, out);
 }
 
 template <int NT, bool SPLIT, typename In, typename Out>
