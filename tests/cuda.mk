@@ -2,7 +2,7 @@
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
 	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/journal.h tests/cuda_emulation/journal.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/streams.cpp tests/cuda_emulation/strand.h tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
 	tests/cuda_emulation/shadow.h tests/cuda_emulation/shadow_cells.h tests/cuda_emulation/shadow.cpp tests/cuda_emulation/shadow_calls.cpp
-cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_races t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_order t_cuda_train
+cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_races t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_conv_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_order t_cuda_train
 if HS_CXX
 check_LTLIBRARIES += libcudacore.la libcudaemulated.la libcudakernels.la libcudawatched.la
 libcudacore_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
@@ -70,6 +70,10 @@ t_cuda_pooled_planted_SOURCES = tests/t_cuda_pooled_planted.c tests/cuda_emulati
 t_cuda_pooled_planted_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_pooled_planted_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
 t_cuda_pooled_planted_LDADD = $(cuda_emulated_ldadd)
+t_cuda_conv_planted_SOURCES = tests/t_cuda_conv_planted.c tests/cuda_emulation/planted_conv.h tests/cuda_emulation/planted_conv.cpp src/backends.c
+t_cuda_conv_planted_CPPFLAGS = $(cuda_emulated_flags)
+t_cuda_conv_planted_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
+t_cuda_conv_planted_LDADD = $(cuda_emulated_ldadd)
 t_cuda_first_SOURCES = tests/t_cuda_first.c tests/train_fixture.h tests/train_ranks.h src/backends.c
 t_cuda_first_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_first_LDADD = $(cuda_emulated_ldadd)
