@@ -318,6 +318,31 @@ static void predictions(void **state)
     scratch_remove(dir);
 }
 
+/* A network of very many layers: groups with thousands of members are made in seconds. */
+static void many_layers(void **state)
+{
+    enum { MANY = 300 };
+    (void)state;
+    static char name[MANY][16];
+    static hs_run_layer list[MANY];
+    char *dir = scratch_make();
+    hs_provenance p = provenance_make();
+    hs_run *run = NULL;
+    for (int i = 0; i < MANY; i++) {
+        list[i] = layer[0];
+        snprintf(name[i], sizeof name[i], "conv%d", i + 1);
+        list[i].name = name[i];
+    }
+    hs_run_options o = {.dir = dir, .provenance = &p, .layer = list, .layers = MANY, .history_filters = "first:1", .resume_step = -1};
+    double begin = hs_now();
+    OK(hs_run_open(&o, &run));
+    OK(hs_run_close(&run));
+    double spent = hs_now() - begin;
+    printf("# %d layers: %.1f s\n", MANY, spent);
+    assert_true(spent < 20);
+    scratch_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +354,7 @@ int main(void)
         cmocka_unit_test(equal_runs_equal_bytes),
         cmocka_unit_test(refused),
         cmocka_unit_test(predictions),
+        cmocka_unit_test(many_layers),
         cmocka_unit_test(no_leaks),
     };
     if (hs_store_start() != HS_OK)
