@@ -105,7 +105,8 @@ static void open_streams(void)
             return; /* a system without it: nothing is lost that we could save */
 }
 
-/* What asks training to save waits until training can hear it: while MPI starts it would kill. hs_signals_catch lets it in. */
+/* What asks training to save waits until training can hear it: while MPI starts, and when all is done and MPI ends, it would kill. hs_signals_catch lets
+ * it in for as long as it can be heard. */
 static void hold_signals(void)
 {
     sigset_t asks;

@@ -27,14 +27,20 @@ static void on_signal(int number)
     saw_stop = 1;
 }
 
+/* What was done with signals before, and which were held back. */
+struct hs_handlers {
+    struct sigaction action[SIGNALS];
+    sigset_t mask;
+};
+
 /* The program holds some back until they can be heard; they come now. */
-static void let_in(void)
+static void let_in(sigset_t *before)
 {
     sigset_t all;
     sigemptyset(&all);
     for (int i = 0; i < SIGNALS; i++)
         sigaddset(&all, numbers[i]);
-    (void)pthread_sigmask(SIG_UNBLOCK, &all, NULL);
+    (void)pthread_sigmask(SIG_UNBLOCK, &all, before);
 }
 
 hs_status hs_signals_catch(hs_signals *s)
@@ -45,14 +51,14 @@ hs_status hs_signals_catch(hs_signals *s)
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
     saw_save = saw_stop = saw_interrupt = 0;
-    HS_TRY(hs_calloc(SIGNALS, sizeof *s->old, "signal handlers", &s->old));
+    HS_TRY(hs_calloc(1, sizeof *s->old, "signal handlers", &s->old));
     for (int i = 0; i < SIGNALS; i++) {
-        if (sigaction(numbers[i], NULL, &s->old[i]) == 0 && i >= ASKS && s->old[i].sa_handler == SIG_IGN)
+        if (sigaction(numbers[i], NULL, &s->old->action[i]) == 0 && i >= ASKS && s->old->action[i].sa_handler == SIG_IGN)
             continue;
         if (sigaction(numbers[i], &action, NULL) != 0)
             return hs_fail(HS_EINTERNAL, "cannot catch signal %d: %s", numbers[i], strerror(errno));
     }
-    let_in();
+    let_in(&s->old->mask);
     return HS_OK;
 }
 
@@ -60,8 +66,9 @@ void hs_signals_restore(hs_signals *s)
 {
     if (!s->old)
         return;
+    (void)pthread_sigmask(SIG_SETMASK, &s->old->mask, NULL); /* first: what the program holds back must not come by an old handler */
     for (int i = 0; i < SIGNALS; i++)
-        (void)sigaction(numbers[i], &s->old[i], NULL);
+        (void)sigaction(numbers[i], &s->old->action[i], NULL);
     hs_free(s->old);
     s->old = NULL;
 }

@@ -183,8 +183,8 @@ hs_status hs_train(const hs_config *config, hs_comm *comm, const hs_train_option
         st = hs_trainer_open(t, config, comm, options);
     if (st == HS_OK)
         st = options->dry_run ? plan_only(t) : run(t, result);
-    hs_signals_restore(&t->signals);
     hs_trainer_close(t);
+    hs_signals_restore(&t->signals);
     hs_free(t);
     return st;
 }

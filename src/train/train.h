@@ -53,12 +53,12 @@ void hs_watchdog_stop(hs_watchdog *dog);
 void hs_watchdog_phase(hs_watchdog *dog, const char *phase, int64_t step, double factor);
 void hs_watchdog_beat(hs_watchdog *dog);
 
-struct sigaction;
+struct hs_handlers;
 
 /* ---- signals.c ------------------------------------------------------------------------------------------------------- */
 
 typedef struct hs_signals {
-    struct sigaction *old; /* handlers from before, NULL: nothing is caught */
+    struct hs_handlers *old; /* from before, NULL: nothing is caught */
 } hs_signals;
 hs_status hs_signals_catch(hs_signals *s);
 void hs_signals_restore(hs_signals *s);
