@@ -275,6 +275,7 @@ static void test_scaling(void **state)
         check_scaling(HS_NORMALISE_CHANNEL, counts[i], (hs_shape){1, 1, 4}); /* channel 3 is constant: deviation 0 counts as 1 */
         check_scaling(HS_NORMALISE_PIXEL, counts[i], (hs_shape){3, 2, 2});
     }
+    check_scaling(HS_NORMALISE_CHANNEL, 9, (hs_shape){1500, 1500, 1}); /* 7 at a time */
     hs_scaling none;
     assert_int_equal(hs_scaling_measure(NULL, HS_NORMALISE_NONE, &none), HS_OK);
     assert_true(none.count == 0 && none.mean == NULL);

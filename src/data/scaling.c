@@ -6,13 +6,14 @@
 
 #include "data_impl.h"
 
-enum { CHUNK = 256 };
+enum { CHUNK = 256, NUMBERS = 1 << 24 }; /* samples at a time; fewer of those that would take more than 64 MiB */
 
 typedef struct measure { /* per pixel; channels are joined at the end */
     size_t size;
     double rows, *mean, *square;       /* [size]: mean, and sum of (x - mean)^2, of what was seen */
     double *chunk_mean, *chunk_square; /* [size] */
-    float *pixels;                     /* [CHUNK][size] */
+    int rows_most;                     /* at a time */
+    float *pixels;                     /* [rows_most][size] */
     int32_t labels[CHUNK];
     int64_t indices[CHUNK];
 } measure;
@@ -45,8 +46,8 @@ static void add_chunk(measure *m, const float *x, size_t rows)
 static hs_status read_all(measure *m, hs_dataset *set)
 {
     const int64_t count = set->typical > 0 && set->typical < set->count ? set->typical : set->count;
-    for (int64_t first = 0; first < count; first += CHUNK) {
-        int n = count - first < CHUNK ? (int)(count - first) : CHUNK;
+    for (int64_t first = 0; first < count; first += m->rows_most) {
+        int n = count - first < m->rows_most ? (int)(count - first) : m->rows_most;
         for (int i = 0; i < n; i++)
             m->indices[i] = first + i;
         HS_TRY(hs_dataset_read(set, m->indices, n, m->pixels, m->labels));
@@ -100,7 +101,8 @@ hs_status hs_scaling_measure(hs_dataset *set, hs_normalise kind, hs_scaling *sca
     m->square = m->mean + m->size;
     m->chunk_mean = m->square + m->size;
     m->chunk_square = m->chunk_mean + m->size;
-    HS_TRY_GOTO(st, hs_calloc(CHUNK * m->size, sizeof(float), "normalisation", &m->pixels), done);
+    m->rows_most = m->size <= NUMBERS / CHUNK ? CHUNK : m->size >= NUMBERS ? 1 : (int)(NUMBERS / m->size);
+    HS_TRY_GOTO(st, hs_calloc((size_t)m->rows_most * m->size, sizeof(float), "normalisation", &m->pixels), done);
     HS_TRY_GOTO(st, read_all(m, set), done);
     st = keep(m, kind, kind == HS_NORMALISE_CHANNEL ? (size_t)set->shape.c : m->size, scaling);
 done:
