@@ -46,7 +46,7 @@ checkpoint.every = 0
 END
 
 # losses RUN: one number a step. train NAME [RANKS] KEY=VALUE...
-losses() { sed -n 's/.*"loss": *\([-0-9.eE+]*\).*/\1/p' "$scratch/$1/log.jsonl"; }
+losses() { sed -n 's/.*"loss": *\([-0-9.eE+]*\).*/\1/p' "$scratch/$1/log.jsonl" 2> /dev/null; }
 train() {
     name=$1
     ranks=$2
@@ -246,12 +246,15 @@ sanitize() {
 if [ "$device" = cuda ]; then
     sanitizer=$(command -v compute-sanitizer || ls "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer" 2> /dev/null)
     if [ -z "$sanitizer" ] || [ -z "$ops" ]; then skip "NO RACES WERE LOOKED FOR: compute-sanitizer is not installed here"; else
-        for tool in racecheck memcheck; do
-            sanitize "$tool" "convolution by own kernels" implicit "$ops" cuda "conv direct n=1/2 6x5"
-            sanitize "$tool" "convolution by FFT" "" "$ops" cuda "conv fft n=1/2 6x5"
-            [ -z "$conv" ] || sanitize "$tool" "convolution on tensor cores" "" "$conv" gpu "?f*" # tf32 and bf16
-            sanitize "$tool" "batch normalisation" "" "$ops" cuda "norm rows="
-        done
+        # what calls libraries comes last: their kernels are many and large, and are looked at too
+        both() {
+            sanitize racecheck "$@"
+            sanitize memcheck "$@"
+        }
+        both "convolution by own kernels" implicit "$ops" cuda "conv direct n=1/2 6x5"
+        [ -z "$conv" ] || both "convolution on tensor cores" "" "$conv" gpu "?f*" # tf32 and bf16
+        both "batch normalisation" "" "$ops" cuda "norm rows="
+        both "convolution by FFT" "" "$ops" cuda "conv fft n=1/2 6x5"
     fi
 fi
 done_testing
