@@ -78,6 +78,7 @@ idx "$scratch/magic/train-labels-idx1-ubyte" 2051 16
 head -c 16 /dev/zero >> "$scratch/magic/train-labels-idx1-ubyte"
 expect 65 "$scratch/magic/train-labels-idx1-ubyte" data=idx:"$scratch/magic"
 expect 2 "F4" data=idx:"$scratch/good"
+check "and the data that want otherwise" grep -qF "(idx:$scratch/good has samples of 4 x 4 x 1 in 2 classes)" "$scratch/err"
 check "nothing of all this left a checkpoint" [ ! -e "$scratch/run/ckpt" ]
 
 run_ranks 2 "$HALFSPEC" train "$scratch/a.conf" run="$scratch/run" > "$scratch/out" 2>&1

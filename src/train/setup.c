@@ -67,12 +67,23 @@ static int64_t most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* What is wrong with a network is often what is wrong with the data: shape and classes come from there. */
+static hs_status say_data(const hs_world *w, hs_status st)
+{
+    char why[3000];
+    const hs_shape s = w->train->shape;
+    snprintf(why, sizeof why, "%s", hs_fail_text());
+    return hs_fail(st, "%s\n  (%.500s has samples of %d x %d x %d in %d classes)", why, w->config->data, s.h, s.w, s.c, w->train->classes);
+}
+
 static hs_status create_net(hs_world *w)
 {
     const hs_config *c = w->config;
     hs_net_options options;
     hs_config_net_options(c, &options);
-    HS_TRY(hs_net_create(c->net, &options, w->train->shape, w->train->classes, &w->net));
+    hs_status st = hs_net_create(c->net, &options, w->train->shape, w->train->classes, &w->net);
+    if (st != HS_OK)
+        return st == HS_EUSAGE ? say_data(w, st) : st;
     int64_t global = c->batch < w->train->count ? c->batch : w->train->count;
     int parts = c->reproducible ? HS_SHARDS : w->comm->size; /* fixed shards: plans must not depend on the number of ranks either */
     w->capacity = (int)most(1, (global + parts - 1) / parts);
