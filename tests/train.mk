@@ -22,5 +22,8 @@ t_train_reproducible_SOURCES = tests/t_train_reproducible.c tests/train_fixture.
 t_train_reproducible_LDADD = $(test_ldadd)
 TESTS += tests/t_train_mpirun.sh tests/t_train_output.sh tests/t_train_wisdom.sh tests/t_train_memory.sh
 EXTRA_DIST += tests/t_train_mpirun.sh tests/t_train_output.sh tests/t_train_wisdom.sh tests/t_train_memory.sh
+# Minutes each: check-long (tests/oracle.mk)
+train_long = tests/t_train_kills.py tests/t_train_damage.py tests/t_train_odd.py
+EXTRA_DIST += $(train_long) tests/hostile.py
 t_train_desync_SOURCES = tests/t_train_desync.c tests/train_fixture.h tests/train_ranks.h
 t_train_desync_LDADD = $(test_ldadd)
