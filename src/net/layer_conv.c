@@ -98,7 +98,7 @@ static hs_shape own_out(const hs_node *node)
 }
 
 /* S has as many numbers as a filter has taps (spectral3d: times in-channels), squared; a rotation's rows are made orthogonal one by one, which takes
- * the third power: 4 s for 32 x 32. */
+ * the third power: 3 s for 32 x 32. */
 enum { SIDE_MOST = 16384, ROTATION_MOST = 1024 };
 
 static hs_status check_matrix(const hs_reader *r, const hs_node *node)
