@@ -18,8 +18,11 @@ hs_status hs_cuda_check_fft(cufftResult result, const char *what)
 {
     if (result == CUFFT_SUCCESS)
         return HS_OK;
-    return hs_fail(HS_EINTERNAL, "%s: cuFFT error %d%s", what, (int)result,
-                   result == CUFFT_ALLOC_FAILED ? ", no memory on the device; use a smaller batch" : "");
+    const int number = (int)result; /* by number: older headers have no names for the last of them */
+    return hs_fail(HS_EINTERNAL, "%s: cuFFT error %d%s", what, number,
+                   number == CUFFT_ALLOC_FAILED    ? ", no memory on the device; use a smaller batch"
+                   : number >= 0x11 && number < 20 ? ", a library that it needs is missing or of another version (NVRTC, nvJitLink)"
+                                                   : "");
 }
 
 hs_status hs_cuda_check_blas(cublasStatus_t status, const char *what)

@@ -1,6 +1,11 @@
 /* transform.c - planes to orthonormal half spectra and back: small planes by matrix products in one pass (plane.h), others through
  * cuFFT, any side: planes are packed one after the other, transformed in place and unpacked into bins, in three passes. A call with fewer samples
- * than planned transforms what the scratch memory happens to hold behind them; nobody reads that. */
+ * than planned transforms what the scratch memory happens to hold behind them; nobody reads that.
+ *
+ * cuFFT works in scratch memory of the call, behind the planes. Left to itself each plan would take as much as its data or more, two plans an
+ * edge, from the device and from nobody's account; and two streams with one plan would meet there. It gets what is Hermitian only: a
+ * half spectrum holds k and -k in columns that are their own mirror, both are written from one bin, and what is its own mirror is real, so
+ * nothing depends on which of them a transform to reals reads. */
 #include "hs_cuda.h"
 
 #include <math.h>
@@ -15,6 +20,7 @@ struct hs_transform {
     hs_cuda_plane to_bins, to_pixels;
     cufftHandle forward, inverse;
     bool has_forward, has_inverse;
+    size_t work; /* bytes that the greater of the two works in */
 };
 
 int hs_cuda_good_side(int n)
@@ -34,16 +40,41 @@ static int row_of(const hs_transform *t)
     return 2 * (t->e.grid_w / 2 + 1);
 }
 
+/* cuFFT is asked for no dimension of one number, of which it does not say what it does. A plane of one row has one dimension. So has a plane of one
+ * column: [h] complex numbers, without an imaginary part where reals have their row's filling. */
+static bool is_column(const hs_transform *t)
+{
+    return t->e.grid_w == 1;
+}
+
+static bool is_point(const hs_transform *t)
+{
+    return t->e.grid_h == 1 && t->e.grid_w == 1;
+}
+
+static hs_status make_plan(const hs_transform *t, cufftType type, cufftHandle *plan, bool *has, size_t *work)
+{
+    long long side[2] = {t->e.grid_h, t->e.grid_w}, real[2] = {t->e.grid_h, row_of(t)}, complex[2] = {t->e.grid_h, row_of(t) / 2};
+    const long long reals = real[0] * real[1], complexes = reals / 2, batch = (long long)t->e.capacity * t->e.c;
+    const bool from_real = type == CUFFT_R2C, to_real = type == CUFFT_C2R;
+    const int first = t->e.grid_h == 1, rank = first || is_column(t) ? 1 : 2;
+    HS_TRY(hs_cuda_check_fft(cufftCreate(plan), "planning a transform"));
+    *has = true;
+    HS_TRY(hs_cuda_check_fft(cufftSetAutoAllocation(*plan, 0), "planning a transform"));
+    return hs_cuda_check_fft(cufftMakePlanMany64(*plan, rank, side + first, (from_real ? real : complex) + first, 1,
+                                                 from_real ? reals : complexes, (to_real ? real : complex) + first, 1,
+                                                 to_real ? reals : complexes, type, batch, work),
+                             "planning a transform");
+}
+
 static hs_status make_plans(hs_transform *t)
 {
-    int side[2] = {t->e.grid_h, t->e.grid_w}, real_row[2] = {t->e.grid_h, row_of(t)}, complex_row[2] = {t->e.grid_h, row_of(t) / 2};
-    const int real = t->e.grid_h * row_of(t), complex = real / 2, batch = t->e.capacity * t->e.c;
-    HS_TRY(hs_cuda_check_fft(cufftPlanMany(&t->forward, 2, side, real_row, 1, real, complex_row, 1, complex, CUFFT_R2C, batch),
-                             "planning a transform"));
-    t->has_forward = true;
-    HS_TRY(hs_cuda_check_fft(cufftPlanMany(&t->inverse, 2, side, complex_row, 1, complex, real_row, 1, real, CUFFT_C2R, batch),
-                             "planning a transform"));
-    t->has_inverse = true;
+    size_t forward = 0, inverse = 0;
+    if (is_point(t))
+        return HS_OK;
+    HS_TRY(make_plan(t, is_column(t) ? CUFFT_C2C : CUFFT_R2C, &t->forward, &t->has_forward, &forward));
+    HS_TRY(make_plan(t, is_column(t) ? CUFFT_C2C : CUFFT_C2R, &t->inverse, &t->has_inverse, &inverse));
+    t->work = forward > inverse ? forward : inverse;
     return HS_OK;
 }
 
@@ -105,9 +136,14 @@ static hs_status plan(hs_device *device, int capacity, int h, int w, int c, hs_t
     return hs_cuda_transform_plan(device, &edge, out);
 }
 
+static size_t planes_bytes(const hs_transform *t)
+{
+    return hs_cuda_line((size_t)t->e.capacity * t->e.c * t->e.grid_h * row_of(t) * sizeof(float));
+}
+
 static size_t scratch_bytes(const hs_transform *t)
 {
-    return t->small ? 0 : (size_t)t->e.capacity * t->e.c * t->e.grid_h * row_of(t) * sizeof(float);
+    return t->small ? 0 : planes_bytes(t) + t->work;
 }
 
 size_t hs_cuda_transform_bits(const hs_transform *t)
@@ -130,6 +166,18 @@ double hs_cuda_transform_seconds(const hs_device *device, const hs_cuda_edge *e)
 
 /* ---- the calls ------------------------------------------------------------------------------------------------------------ */
 
+/* Planes at SCRATCH, in place; one of a single number is its own transform. */
+static hs_status run_plan(cudaStream_t raw, const hs_transform *t, cufftHandle plan, bool inverse, void *scratch, const char *what)
+{
+    if (is_point(t))
+        return HS_OK;
+    HS_TRY(hs_cuda_check_fft(cufftSetStream(plan, raw), what));
+    HS_TRY(hs_cuda_check_fft(cufftSetWorkArea(plan, (char *)scratch + planes_bytes(t)), what));
+    if (is_column(t))
+        return hs_cuda_check_fft(cufftExecC2C(plan, scratch, scratch, inverse ? CUFFT_INVERSE : CUFFT_FORWARD), what);
+    return hs_cuda_check_fft(inverse ? cufftExecC2R(plan, scratch, scratch) : cufftExecR2C(plan, scratch, scratch), what);
+}
+
 static hs_cuda_grid grid_of(const hs_transform *t)
 {
     const hs_cuda_edge *e = &t->e;
@@ -145,8 +193,7 @@ hs_status hs_cuda_transform_forward(hs_stream *s, hs_transform *t, int n, const 
     if (t->small)
         return hs_cuda_plane_call(s, &t->to_bins, n, space, NULL, (void *)bits, NULL, spectrum);
     HS_TRY(hs_cuda_check(hs_cuda_pack_plane(raw, grid_of(t), n, space, t->e.relu ? bits : NULL, scratch), "a transform"));
-    HS_TRY(hs_cuda_check_fft(cufftSetStream(t->forward, raw), "a transform"));
-    HS_TRY(hs_cuda_check_fft(cufftExecR2C(t->forward, scratch, scratch), "a transform"));
+    HS_TRY(run_plan(raw, t, t->forward, false, scratch, "a transform"));
     return hs_cuda_check(hs_cuda_unpack_bins(raw, grid_of(t), n, scratch, spectrum), "a transform");
 }
 
@@ -159,8 +206,7 @@ hs_status hs_cuda_transform_inverse(hs_stream *s, hs_transform *t, int n, const 
     if (t->small)
         return hs_cuda_plane_call(s, &t->to_pixels, n, spectrum, bias, bits, NULL, space);
     HS_TRY(hs_cuda_check(hs_cuda_pack_bins(raw, grid_of(t), n, spectrum, scratch), "an inverse transform"));
-    HS_TRY(hs_cuda_check_fft(cufftSetStream(t->inverse, raw), "an inverse transform"));
-    HS_TRY(hs_cuda_check_fft(cufftExecC2R(t->inverse, scratch, scratch), "an inverse transform"));
+    HS_TRY(run_plan(raw, t, t->inverse, true, scratch, "an inverse transform"));
     return hs_cuda_check(hs_cuda_unpack_plane(raw, grid_of(t), n, scratch, bias, t->e.relu ? bits : NULL, space), "an inverse transform");
 }
 

@@ -1,5 +1,6 @@
 /* libraries.cpp - what stands in for cuFFT and cuBLAS: direct sums and plain loops, queued on the stream like everything else.
- * They refuse what the originals refuse; a transform to reals reads its half spectrum as the original does and destroys it. */
+ * They refuse what the originals refuse. A transform spoils the memory that it was given to work in; one to reals destroys its half spectrum
+ * too, and gives nothing but NaN where that is not Hermitian: what the original makes of it differs from size to size. */
 #include <cstring>
 #include <map>
 #include <vector>
@@ -15,8 +16,12 @@ namespace
 {
 
 struct fft_plan {
-    int h, w, in_row, in_dist, out_row, out_dist, batch;
+    int h, w, in_row, in_dist, out_row, out_dist, batch; /* rows and distances in numbers of their types; h = 0: not made yet */
     cufftType type;
+    std::size_t in_bytes, out_bytes; /* of a number */
+    bool allocates;
+    std::size_t work;
+    void *area;
     cudaStream_t stream;
     std::vector<double> cos_h, sin_h, cos_w, sin_w;
 };
@@ -69,6 +74,20 @@ void plane_forward(const fft_plan &p, const float *from, float *to)
             to[2 * y * p.out_row + kx] = (float)full[2 * (std::size_t)(y * columns) + (std::size_t)kx];
 }
 
+/* Columns that are their own mirror hold a bin and its conjugate, or a real number. */
+bool is_hermitian(const fft_plan &p, const std::vector<double> &full)
+{
+    const auto same = [](double a, double b) { return a == b || (a != a && b != b); };
+    const int columns = p.w / 2 + 1;
+    for (int kx = 0; kx < columns; kx += p.w % 2 == 0 ? p.w / 2 : columns)
+        for (int ky = 0; ky < p.h; ky++) {
+            const double *z = &full[2 * (std::size_t)(ky * columns + kx)], *mirror = &full[2 * (std::size_t)((p.h - ky) % p.h * columns + kx)];
+            if (!same(z[0], mirror[0]) || !same(z[1], -mirror[1]))
+                return false;
+        }
+    return true;
+}
+
 void plane_inverse(const fft_plan &p, const float *from, float *to)
 {
     const int columns = p.w / 2 + 1;
@@ -76,6 +95,7 @@ void plane_inverse(const fft_plan &p, const float *from, float *to)
     for (int y = 0; y < p.h; y++)
         for (int kx = 0; kx < 2 * columns; kx++)
             full[2 * (std::size_t)(y * columns) + (std::size_t)kx] = from[2 * y * p.in_row + kx];
+    const bool hermitian = is_hermitian(p, full);
     column(p, 1, full, half);
     for (int y = 0; y < p.h; y++)
         for (int x = 0; x < p.w; x++) {
@@ -86,14 +106,23 @@ void plane_inverse(const fft_plan &p, const float *from, float *to)
                 sum += (alone ? 1 : 2) *
                        (z[0] * p.cos_w[(std::size_t)(kx * x % p.w)] - z[1] * p.sin_w[(std::size_t)(kx * x % p.w)]);
             }
-            to[y * p.out_row + x] = (float)sum;
+            to[y * p.out_row + x] = hermitian ? (float)sum : NAN;
         }
+}
+
+/* Complex, of one dimension. */
+void line(const fft_plan &p, int direction, const float *from, float *to)
+{
+    std::vector<double> x(from, from + 2 * p.h), y(x.size());
+    column(p, direction, x, y);
+    for (int i = 0; i < 2 * p.h; i++)
+        to[i] = (float)y[(std::size_t)i];
 }
 
 /* The numbers that a transform reads and writes; the half spectrum it reads may be destroyed, so it is written too. */
 void touch_plane(const fft_plan &p, const float *from, float *to)
 {
-    const std::size_t reals = (std::size_t)p.w * 4, complex = (std::size_t)(p.w / 2 + 1) * 8;
+    const std::size_t complex = (std::size_t)(p.w / 2 + 1) * 8, reals = p.type == CUFFT_C2C ? complex : (std::size_t)p.w * 4;
     const bool forward = p.type == CUFFT_R2C;
     for (int y = 0; y < p.h; y++) {
         const float *row = from + (std::size_t)y * (std::size_t)p.in_row * (forward ? 1 : 2);
@@ -105,28 +134,29 @@ void touch_plane(const fft_plan &p, const float *from, float *to)
     }
 }
 
-cufftResult execute(int handle, cufftType type, void *from, void *to)
+cufftResult execute(int handle, cufftType type, int direction, void *from, void *to)
 {
     auto found = plans.find(handle);
-    if (found == plans.end() || found->second.type != type || !found->second.stream)
+    if (found == plans.end() || found->second.type != type || !found->second.h || !found->second.stream)
         return CUFFT_INVALID_PLAN;
     fft_plan *p = &found->second;
     const std::uintptr_t x = reinterpret_cast<std::uintptr_t>(from), y = reinterpret_cast<std::uintptr_t>(to);
-    const bool forward = type == CUFFT_R2C;
-    if (!emulation::is_device(from) || !emulation::is_device(to) || x % (forward ? 4 : 8) || y % (forward ? 8 : 4))
-        return CUFFT_INVALID_VALUE;
+    const int in = (int)p->in_bytes, out = (int)p->out_bytes;
+    if (!emulation::is_device(from) || !emulation::is_device(to) || x % p->in_bytes || y % p->out_bytes || !p->area)
+        return p->area ? CUFFT_INVALID_VALUE : CUFFT_NO_WORKSPACE;
     /* In place, a row of reals lies where its row of complex numbers does. */
-    if (x == y && (p->in_row * (forward ? 1 : 2) != p->out_row * (forward ? 2 : 1) || p->in_dist * (forward ? 1 : 2) != p->out_dist * (forward ? 2 : 1)))
+    if (x == y && (p->in_row * in != p->out_row * out || p->in_dist * in != p->out_dist * out))
         return CUFFT_INVALID_VALUE;
-    emulation::queue(p->stream, [=] {
-        const char *in = static_cast<const char *>(emulation::reach(from, "cuFFT"));
-        char *out = static_cast<char *>(emulation::reach(to, "cuFFT"));
-        const std::size_t in_bytes = type == CUFFT_R2C ? 4 : 8, out_bytes = 12 - in_bytes;
+    emulation::queue(p->stream, [=, area = p->area] {
+        const char *reads = static_cast<const char *>(emulation::reach(from, "cuFFT"));
+        char *writes = static_cast<char *>(emulation::reach(to, "cuFFT")), *room = static_cast<char *>(emulation::reach(area, "cuFFT"));
+        emulation::shadow::touched(room, p->work, emulation::shadow::WRITES);
+        std::memset(room, 0xFF, p->work);
         for (int b = 0; b < p->batch; b++) {
-            const float *x = reinterpret_cast<const float *>(in + in_bytes * (std::size_t)b * (std::size_t)p->in_dist);
-            float *y = reinterpret_cast<float *>(out + out_bytes * (std::size_t)b * (std::size_t)p->out_dist);
-            touch_plane(*p, x, y);
-            type == CUFFT_R2C ? plane_forward(*p, x, y) : plane_inverse(*p, x, y);
+            const float *one = reinterpret_cast<const float *>(reads + p->in_bytes * (std::size_t)b * (std::size_t)p->in_dist);
+            float *other = reinterpret_cast<float *>(writes + p->out_bytes * (std::size_t)b * (std::size_t)p->out_dist);
+            touch_plane(*p, one, other);
+            type == CUFFT_R2C ? plane_forward(*p, one, other) : type == CUFFT_C2R ? plane_inverse(*p, one, other) : line(*p, direction, one, other);
         }
     }, "cuFFT");
     return CUFFT_SUCCESS;
@@ -140,23 +170,55 @@ cufftResult cufftGetVersion(int *version)
     return CUFFT_SUCCESS;
 }
 
-cufftResult cufftPlanMany(cufftHandle *plan, int rank, int *n, int *inembed, int istride, int idist, int *onembed, int ostride,
-                          int odist, cufftType type, int batch)
+cufftResult cufftCreate(cufftHandle *plan)
 {
-    if (rank != 2 || istride != 1 || ostride != 1 || !inembed || !onembed)
-        return CUFFT_INVALID_VALUE; /* more than this the stand-in does not do */
-    if (n[0] < 1 || n[1] < 1 || batch < 1)
-        return CUFFT_INVALID_SIZE;
-    if (emulation::spoils_recording()) /* allocates */
+    if (emulation::spoils_recording())
         return CUFFT_ALLOC_FAILED;
-    const int half = n[1] / 2 + 1, in_row = type == CUFFT_R2C ? n[1] : half, out_row = type == CUFFT_R2C ? half : n[1];
-    if (inembed[1] < in_row || onembed[1] < out_row || (batch > 1 && (idist < n[0] * inembed[1] || odist < n[0] * onembed[1])))
+    *plan = next_plan++;
+    plans[*plan] = fft_plan{0, 0, 0, 0, 0, 0, 0, CUFFT_R2C, 0, 0, true, 0, nullptr, nullptr, {}, {}, {}, {}};
+    return CUFFT_SUCCESS;
+}
+
+cufftResult cufftSetAutoAllocation(cufftHandle plan, int allocates)
+{
+    if (!plans.count(plan) || plans[plan].h)
+        return CUFFT_INVALID_PLAN;
+    plans[plan].allocates = allocates;
+    return CUFFT_SUCCESS;
+}
+
+/* Of what the original offers, what halfspec uses. A dimension of one number is refused: the original does not say what it does. */
+cufftResult cufftMakePlanMany64(cufftHandle plan, int rank, long long *n, long long *inembed, long long istride, long long idist,
+                                long long *onembed, long long ostride, long long odist, cufftType type, long long batch, size_t *work)
+{
+    if (!plans.count(plan) || plans[plan].h || emulation::spoils_recording()) /* allocates */
+        return CUFFT_INVALID_PLAN;
+    if (plans[plan].allocates)
+        emulation::die("cuFFT", "takes memory of the device for a plan, which nobody has planned");
+    if (istride != 1 || ostride != 1 || !inembed || !onembed || rank < 1 || rank > 2 || (rank == 2 && type == CUFFT_C2C))
+        return CUFFT_INVALID_VALUE;
+    if (n[0] < 2 || n[rank - 1] < 2 || batch < 1)
+        return CUFFT_INVALID_SIZE;
+    const bool complex = type == CUFFT_C2C;
+    const long long h = rank == 2 || complex ? n[0] : 1, w = complex ? 1 : n[rank - 1], half = w / 2 + 1, lines = rank == 2 ? h : 1;
+    const long long in = complex ? h : type == CUFFT_R2C ? w : half, out = complex ? h : type == CUFFT_R2C ? half : w;
+    const long long in_row = inembed[rank - 1], out_row = onembed[rank - 1];
+    if (in_row < in || out_row < out || (batch > 1 && (idist < lines * in_row || odist < lines * out_row)))
         return CUFFT_INVALID_VALUE; /* rows or planes overlap */
-    fft_plan p{n[0], n[1], inembed[1], idist, onembed[1], odist, batch, type, nullptr, {}, {}, {}, {}};
+    fft_plan p{(int)h, (int)w, complex ? 1 : (int)in_row, (int)idist, complex ? 1 : (int)out_row, (int)odist, (int)batch, type,
+               type == CUFFT_R2C ? 4u : 8u, type == CUFFT_C2R ? 4u : 8u, false, 0, nullptr, nullptr, {}, {}, {}, {}};
+    p.work = *work = (std::size_t)batch * (std::size_t)(h * half) * 8; /* the original needs none to several times as much */
     circle(p.h, p.cos_h, p.sin_h);
     circle(p.w, p.cos_w, p.sin_w);
-    *plan = next_plan++;
-    plans[*plan] = p;
+    plans[plan] = p;
+    return CUFFT_SUCCESS;
+}
+
+cufftResult cufftSetWorkArea(cufftHandle plan, void *area)
+{
+    if (!plans.count(plan) || !emulation::is_device(area) || reinterpret_cast<std::uintptr_t>(area) % 256)
+        return CUFFT_INVALID_VALUE;
+    plans[plan].area = area;
     return CUFFT_SUCCESS;
 }
 
@@ -170,12 +232,17 @@ cufftResult cufftSetStream(cufftHandle plan, cudaStream_t stream)
 
 cufftResult cufftExecR2C(cufftHandle plan, cufftReal *from, cufftComplex *to)
 {
-    return execute(plan, CUFFT_R2C, from, to);
+    return execute(plan, CUFFT_R2C, CUFFT_FORWARD, from, to);
 }
 
 cufftResult cufftExecC2R(cufftHandle plan, cufftComplex *from, cufftReal *to)
 {
-    return execute(plan, CUFFT_C2R, from, to);
+    return execute(plan, CUFFT_C2R, CUFFT_INVERSE, from, to);
+}
+
+cufftResult cufftExecC2C(cufftHandle plan, cufftComplex *from, cufftComplex *to, int direction)
+{
+    return execute(plan, CUFFT_C2C, direction, from, to);
 }
 
 cufftResult cufftDestroy(cufftHandle plan)
@@ -223,12 +290,6 @@ cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void *workspace, size_t
     if (!emulation::is_device(workspace) || reinterpret_cast<std::uintptr_t>(workspace) % 256)
         return CUBLAS_STATUS_INVALID_VALUE;
     handle->has_workspace = true;
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-cublasStatus_t cublasGetVersion(cublasHandle_t, int *version)
-{
-    *version = CUBLAS_VERSION;
     return CUBLAS_STATUS_SUCCESS;
 }
 
