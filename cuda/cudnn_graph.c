@@ -142,7 +142,8 @@ static void *graph_of(hs_cudnn_plan *p, const hs_cudnn_shape *s)
 
 /* ---- engines ---------------------------------------------------------------------------------------------------------------- */
 
-static bool is_welcome(hs_cudnn_plan *p, const void *config, bool only_fp32)
+/* An engine that converts its inputs makes fp16 of fp32, where a gradient may be too large or nothing at all. */
+static bool is_welcome(hs_cudnn_plan *p, const void *config, const hs_cudnn_shape *s)
 {
     int notes[HS_CUDNN_NOTES];
     int64_t count = 0, got = 0;
@@ -151,8 +152,8 @@ static bool is_welcome(hs_cudnn_plan *p, const void *config, bool only_fp32)
         p->api->BackendGetAttribute(engine, HS_CUDNN_ENGINE_NOTES, HS_CUDNN_NOTE_TYPE, HS_CUDNN_NOTES, &count, notes))
         return false;
     for (int64_t i = 0; i < count && i < HS_CUDNN_NOTES; i++)
-        if (notes[i] == HS_CUDNN_NOT_DETERMINISTIC || notes[i] == HS_CUDNN_REDUCED_SUM ||
-            (only_fp32 && (notes[i] == HS_CUDNN_TENSOR_CORE || notes[i] == HS_CUDNN_DOWN_CONVERT)))
+        if (notes[i] == HS_CUDNN_NOT_DETERMINISTIC || notes[i] == HS_CUDNN_REDUCED_SUM || (!s->half && notes[i] == HS_CUDNN_DOWN_CONVERT) ||
+            (s->only_fp32 && notes[i] == HS_CUDNN_TENSOR_CORE))
             return false;
     return true;
 }
@@ -173,7 +174,14 @@ static bool take(hs_cudnn_plan *p, void *config)
     return true;
 }
 
-static void choose(hs_cudnn_plan *p, void *graph, int mode, bool only_fp32)
+static void discard(hs_cudnn_plan *p, int left)
+{
+    while (p->count > left)
+        (void)p->api->BackendDestroyDescriptor(p->made[--p->count]);
+}
+
+/* What a configuration, or the whole list, is refused for is no error of the next. */
+static void choose(hs_cudnn_plan *p, void *graph, int mode, const hs_cudnn_shape *s)
 {
     void *config[CONFIGS];
     int64_t count = 0;
@@ -187,10 +195,10 @@ static void choose(hs_cudnn_plan *p, void *graph, int mode, bool only_fp32)
         return;
     for (int64_t i = 0; i < count && i < CONFIGS && !p->plan; i++) {
         const int before = p->count;
-        if (is_welcome(p, config[i], only_fp32) && take(p, config[i]))
+        if (is_welcome(p, config[i], s) && take(p, config[i]))
             return;
-        while (p->count > before) /* the engine and the plan of what was turned down */
-            (void)p->api->BackendDestroyDescriptor(p->made[--p->count]);
+        discard(p, before); /* the engine and the plan */
+        p->status = 0;
     }
 }
 
@@ -198,20 +206,21 @@ static void choose(hs_cudnn_plan *p, void *graph, int mode, bool only_fp32)
 
 hs_cudnn_plan *hs_cudnn_plan_create(hs_cudnn *cudnn, const hs_cudnn_shape *shape)
 {
+    static const int modes[] = {HS_CUDNN_MODE_A, HS_CUDNN_MODE_FALLBACK};
     hs_cudnn_plan *p = NULL;
     if (hs_calloc(1, sizeof *p, "cuDNN plan", &p) != HS_OK)
         return NULL;
     p->api = cudnn;
     p->bias = shape->bias;
     void *graph = graph_of(p, shape);
-    if (p->status == 0)
-        choose(p, graph, HS_CUDNN_MODE_A, shape->only_fp32);
-    if (p->status == 0 && !p->plan) {
-        while (p->made[p->count - 1] != graph) /* the list of mode A makes room for the other */
-            (void)p->api->BackendDestroyDescriptor(p->made[--p->count]);
-        choose(p, graph, HS_CUDNN_MODE_FALLBACK, shape->only_fp32);
+    const int own = p->count;
+    const bool legal = p->status == 0;
+    for (size_t i = 0; legal && !p->plan && i < sizeof modes / sizeof *modes; i++) {
+        discard(p, own); /* the list of one mode makes room for the other's */
+        p->status = 0;
+        choose(p, graph, modes[i], shape);
     }
-    if (p->status || !p->plan)
+    if (!p->plan)
         hs_cudnn_plan_destroy(&p);
     return p;
 }
@@ -223,8 +232,7 @@ void hs_cudnn_plan_destroy(hs_cudnn_plan **plan)
         return;
     if (p->pack)
         (void)p->api->BackendDestroyDescriptor(p->pack);
-    while (p->count > 0)
-        (void)p->api->BackendDestroyDescriptor(p->made[--p->count]);
+    discard(p, 0);
     hs_free(p);
     *plan = NULL;
 }

@@ -140,6 +140,8 @@ static void library(void **state)
     follows("cudnn", "tf32", &shapes[0], 0, exact);
     with_library(fake, "picky");
     follows("cudnn", "tf32", &shapes[0], 0, exact);
+    with_library(fake, "no-mode-a");
+    follows("cudnn", "tf32", &shapes[0], 0, exact);
 }
 
 /* No library, one that is none, one too old, one that does not start, one without an engine: our own kernels do it. */

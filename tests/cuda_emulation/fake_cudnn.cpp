@@ -2,7 +2,7 @@
  * over whatever strides the tensors have, in fp32 or bf16. It refuses what the original refuses: descriptors that are not finished or
  * are changed afterwards, attributes of the wrong kind or that a descriptor does not have, pointers less aligned than was said, graphs whose
  * ends do not meet or whose types no engine takes. FAKE_CUDNN in the environment asks for bad states: old, broken, no-engine,
- * not-deterministic, no-fusion, picky or fails. */
+ * other-cuda, not-deterministic, no-fusion, no-mode-a, picky or fails. */
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -18,6 +18,7 @@ namespace
 {
 
 enum { OK = 0, BAD_PARAM = 2000, NOT_SUPPORTED = 3000, FAILED = 5000 };
+enum { ANY_ORDER, CONVERTS, TENSOR_CORES, PLAIN, ENGINES = 5 };
 
 struct value {
     int type;
@@ -29,7 +30,7 @@ struct descriptor {
     int kind;
     bool finished = false;
     std::map<int, value> has;
-    int rank = 0; /* of a configuration: which engine */
+    int rank = 0; /* of a configuration, and a plan of it: which engine */
     std::int64_t integer(int name, std::size_t i = 0) const
     {
         return has.at(name).number.at(i);
@@ -88,11 +89,8 @@ const std::vector<need> &needs(int kind)
         {HS_CUDNN_CONVOLUTION,
          {{HS_CUDNN_CONVOLUTION_PRECISION, HS_CUDNN_DATA_TYPE, 1},
           {HS_CUDNN_CONVOLUTION_MODE, HS_CUDNN_CONVOLUTION_TYPE, 1},
-          {HS_CUDNN_CONVOLUTION_DIMS, n, 1},
-          {HS_CUDNN_CONVOLUTION_DILATIONS, n, 2},
-          {HS_CUDNN_CONVOLUTION_STRIDES, n, 2},
-          {HS_CUDNN_CONVOLUTION_PRE, n, 2},
-          {HS_CUDNN_CONVOLUTION_POST, n, 2}}},
+          {HS_CUDNN_CONVOLUTION_DIMS, n, 1}, {HS_CUDNN_CONVOLUTION_DILATIONS, n, 2}, {HS_CUDNN_CONVOLUTION_STRIDES, n, 2},
+          {HS_CUDNN_CONVOLUTION_PRE, n, 2}, {HS_CUDNN_CONVOLUTION_POST, n, 2}}},
         {HS_CUDNN_HEURISTIC, {{HS_CUDNN_HEURISTIC_GRAPH, d, 1}, {HS_CUDNN_HEURISTIC_MODE, HS_CUDNN_HEURISTIC_TYPE, 1}}},
         {HS_CUDNN_PLAN, {{HS_CUDNN_PLAN_HANDLE, HS_CUDNN_HANDLE_TYPE, 1}, {HS_CUDNN_PLAN_CONFIG, d, 1}}},
         {HS_CUDNN_FORWARD, operation(HS_CUDNN_FORWARD_FIRST)},
@@ -104,11 +102,8 @@ const std::vector<need> &needs(int kind)
         {HS_CUDNN_PACK,
          {{HS_CUDNN_PACK_IDS, n, 0}, {HS_CUDNN_PACK_POINTERS, HS_CUDNN_POINTER_TYPE, 0}, {HS_CUDNN_PACK_WORKSPACE, HS_CUDNN_POINTER_TYPE, 1}}},
         {HS_CUDNN_TENSOR,
-         {{HS_CUDNN_TENSOR_DATA, HS_CUDNN_DATA_TYPE, 1},
-          {HS_CUDNN_TENSOR_DIMENSIONS, n, 4},
-          {HS_CUDNN_TENSOR_STRIDES, n, 4},
-          {HS_CUDNN_TENSOR_ID, n, 1},
-          {HS_CUDNN_TENSOR_ALIGNMENT, n, 1},
+         {{HS_CUDNN_TENSOR_DATA, HS_CUDNN_DATA_TYPE, 1}, {HS_CUDNN_TENSOR_DIMENSIONS, n, 4}, {HS_CUDNN_TENSOR_STRIDES, n, 4},
+          {HS_CUDNN_TENSOR_ID, n, 1}, {HS_CUDNN_TENSOR_ALIGNMENT, n, 1},
           {HS_CUDNN_TENSOR_VIRTUAL, HS_CUDNN_BOOL_TYPE, 1, true}}}};
     static const std::vector<need> none;
     auto found = all.find(kind);
@@ -119,7 +114,7 @@ const std::vector<need> &needs(int kind)
 
 struct view { /* a tensor in memory, or of its own if it is virtual */
     std::int64_t size[4], stride[4];
-    bool half;
+    bool half, converts;
     void *memory;
     std::size_t at(std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) const
     {
@@ -127,7 +122,8 @@ struct view { /* a tensor in memory, or of its own if it is virtual */
     }
     float get(std::size_t i) const
     {
-        return half ? hs_float_of((std::uint32_t)static_cast<std::uint16_t *>(memory)[i] << 16) : static_cast<float *>(memory)[i];
+        const float x = half ? hs_float_of((std::uint32_t)static_cast<std::uint16_t *>(memory)[i] << 16) : static_cast<float *>(memory)[i];
+        return converts && !half ? x + x / 2048 : x; /* as far off as fp16 may be */
     }
     void put(std::size_t i, float x) const
     {
@@ -141,6 +137,7 @@ struct view { /* a tensor in memory, or of its own if it is virtual */
 struct memory {
     std::map<std::int64_t, void *> real;
     std::map<std::int64_t, std::vector<float>> own;
+    bool converts; /* the engine */
     view operator()(const descriptor *t)
     {
         view v{};
@@ -151,7 +148,7 @@ struct memory {
             count += (std::size_t)((v.size[i] - 1) * v.stride[i]);
         }
         const std::int64_t id = t->integer(HS_CUDNN_TENSOR_ID);
-        v.half = t->integer(HS_CUDNN_TENSOR_DATA) == HS_CUDNN_BFLOAT16;
+        v.half = t->integer(HS_CUDNN_TENSOR_DATA) == HS_CUDNN_BFLOAT16, v.converts = converts;
         if (t->integer(HS_CUDNN_TENSOR_VIRTUAL)) {
             own[id].resize(count);
             v.memory = own[id].data();
@@ -291,9 +288,19 @@ std::size_t cudnnGetVersion(void)
     return asked_for("old") ? 8902 : 91900;
 }
 
+std::size_t cudnnGetCudartVersion(void)
+{
+    return asked_for("other-cuda") ? 99010 : 0; /* without cuBLASLt */
+}
+
 const char *cudnnGetErrorString(int status)
 {
     return status == OK ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_EXECUTION_FAILED";
+}
+
+void cudnnGetLastErrorString(char *text, std::size_t capacity)
+{
+    std::snprintf(text, capacity, "a reason\nand more of it");
 }
 
 int cudnnCreate(void **handle)
@@ -375,13 +382,15 @@ int cudnnBackendFinalize(void *of)
     const bool convolves = d->kind == HS_CUDNN_FORWARD || d->kind == HS_CUDNN_DATA || d->kind == HS_CUDNN_FILTER;
     if (convolves && !output_fits(*d, first_of(d->kind)))
         return BAD_PARAM;
-    if (d->kind == HS_CUDNN_PLAN && asked_for("picky") && d->one(HS_CUDNN_PLAN_CONFIG)->rank < 2)
+    if (d->kind == HS_CUDNN_PLAN && asked_for("picky") && d->one(HS_CUDNN_PLAN_CONFIG)->rank <= PLAIN)
+        return NOT_SUPPORTED;
+    if (d->kind == HS_CUDNN_HEURISTIC && asked_for("no-mode-a") && d->integer(HS_CUDNN_HEURISTIC_MODE) == HS_CUDNN_MODE_A)
         return NOT_SUPPORTED;
     d->finished = true;
     return OK;
 }
 
-/* Three engines: with tensor cores, without, and one that adds in any order; the lists of configurations know their graph. */
+/* Engines: one adds in any order, one converts fp32 to fp16, one has tensor cores, two are plain. The lists of configurations know their graph. */
 int cudnnBackendGetAttribute(const void *of, int name, int type, std::int64_t wanted, std::int64_t *count, void *values)
 {
     const descriptor *d = static_cast<const descriptor *>(of);
@@ -391,7 +400,7 @@ int cudnnBackendGetAttribute(const void *of, int name, int type, std::int64_t wa
     if (name == HS_CUDNN_HEURISTIC_RESULTS) {
         const descriptor *graph = d->one(HS_CUDNN_HEURISTIC_GRAPH);
         const bool fused = graph->has.at(HS_CUDNN_GRAPH_OPERATIONS).pointer.size() > 1;
-        *count = asked_for("no-engine") || (asked_for("no-fusion") && fused) || wanted < 4 || !has_engines(graph) ? 0 : 4;
+        *count = asked_for("no-engine") || (asked_for("no-fusion") && fused) || wanted < ENGINES || !has_engines(graph) ? 0 : ENGINES;
         for (std::int64_t i = 0; i < *count; i++) {
             descriptor *config = static_cast<descriptor **>(values)[i];
             config->has[HS_CUDNN_HEURISTIC_GRAPH] = d->has.at(HS_CUDNN_HEURISTIC_GRAPH);
@@ -404,9 +413,9 @@ int cudnnBackendGetAttribute(const void *of, int name, int type, std::int64_t wa
         engine->finished = true;
         *count = 1;
     } else if (name == HS_CUDNN_ENGINE_NOTES) {
-        const int note = asked_for("not-deterministic") || d->rank == 0 ? HS_CUDNN_NOT_DETERMINISTIC : HS_CUDNN_TENSOR_CORE;
-        *count = d->rank < 2 || asked_for("not-deterministic") ? 1 : 0;
-        static_cast<int *>(values)[0] = note;
+        static const int note[ENGINES] = {HS_CUDNN_NOT_DETERMINISTIC, HS_CUDNN_DOWN_CONVERT, HS_CUDNN_TENSOR_CORE};
+        *count = d->rank < PLAIN || asked_for("not-deterministic");
+        static_cast<int *>(values)[0] = asked_for("not-deterministic") ? HS_CUDNN_NOT_DETERMINISTIC : note[d->rank];
     } else if (name == HS_CUDNN_PLAN_WORKSPACE) {
         *static_cast<std::int64_t *>(values) = 1000;
         *count = 1;
@@ -419,10 +428,8 @@ int cudnnBackendGetAttribute(const void *of, int name, int type, std::int64_t wa
 int cudnnBackendExecute(void *, void *plan, void *pack)
 {
     const descriptor *graph = graph_of_plan(static_cast<descriptor *>(plan));
-    memory m;
-    if (asked_for("fails"))
-        return FAILED;
-    const int status = bind(graph, static_cast<descriptor *>(pack), m);
+    memory m{{}, {}, static_cast<descriptor *>(plan)->one(HS_CUDNN_PLAN_CONFIG)->rank == CONVERTS};
+    const int status = asked_for("fails") ? FAILED : bind(graph, static_cast<descriptor *>(pack), m);
     if (status != OK)
         return status;
     void *workspace = static_cast<descriptor *>(pack)->has.at(HS_CUDNN_PACK_WORKSPACE).pointer[0];
