@@ -222,9 +222,10 @@ static size_t scratch_bytes(const hs_conv *conv)
 static hs_status run(hs_stream *s, hs_cudnn_plan *plan, const void *x, const void *y, const room *r)
 {
     const int status = hs_cudnn_plan_run(plan, hs_cuda_raw(s), x, r->filter, y, r->bias, r->workspace);
+    char text[HS_CUDNN_TEXT];
     return status == 0 ? HS_OK
                        : hs_fail(HS_EINTERNAL, "cuDNN: %s; HALFSPEC_CUDNN=none convolves without it",
-                                 hs_cuda_of(s)->cudnn->GetErrorString(status));
+                                 hs_cudnn_says(hs_cuda_of(s)->cudnn, status, text));
 }
 
 static hs_status put_filter(hs_stream *s, const hs_cuda_filter *f, const float *taps, void *filter)

@@ -96,7 +96,9 @@ typedef struct hs_cudnn {
     void *library, *handle;
     size_t version;
     size_t (*GetVersion)(void);
+    size_t (*GetCudartVersion)(void);
     const char *(*GetErrorString)(int status);
+    void (*GetLastErrorString)(char *text, size_t capacity);
     int (*Create)(void **handle);
     int (*Destroy)(void *handle);
     int (*SetStream)(void *handle, void *stream);
@@ -109,9 +111,12 @@ typedef struct hs_cudnn {
 } hs_cudnn;
 
 struct hs_log;
-/* NULL and one debug line where there is none that serves. HALFSPEC_CUDNN = file or "none" overrides where it is looked for. */
+/* NULL where there is none, and with a warning where there is one that does not serve. HALFSPEC_CUDNN = file or "none" overrides where it is
+ * looked for. */
 hs_cudnn *hs_cudnn_open(const struct hs_log *log);
 void hs_cudnn_close(hs_cudnn **cudnn);
+enum { HS_CUDNN_TEXT = 256 };
+const char *hs_cudnn_says(const hs_cudnn *cudnn, int status, char text[HS_CUDNN_TEXT]); /* what STATUS means, and its reason */
 
 /* ---- cudnn_graph.c: one convolution, planned -------------------------------------------------------------------------------- */
 

@@ -158,6 +158,36 @@ static void no_library(void **state)
     assert_int_equal(hs_live_blocks(), before);
 }
 
+/* Nobody is told that there is none, but that one does not serve. */
+static void says_why(void **state)
+{
+    (void)state;
+    static const char *const each[][3] = {
+        {"none", "", ""},          {fake, "", ""}, {"./nowhere/libcudnn.so", "", "./nowhere/libcudnn.so"}, {fake, "old", "version 8902"},
+        {fake, "other-cuda", "no libcublasLt.so.99"}, {fake, "broken", "CUDNN_STATUS_EXECUTION_FAILED: a reason: convolving"}};
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        char *said = NULL;
+        size_t bytes = 0;
+        FILE *err = open_memstream(&said, &bytes);
+        const hs_log log = {.err = err, .level = HS_LOG_INFO};
+        const hs_device_options options = {.ordinal = -1, .local_size = 1, .precision = "tf32", .log = &log};
+        const hs_backend *b = NULL;
+        hs_device *device = NULL;
+        char text[256];
+        with_library(each[i][0], each[i][1]);
+        must(hs_backend_find("cuda", &b));
+        must(b->device->open(b, &options, &device));
+        b->device->describe(device, text, sizeof text);
+        hs_device_close(&device);
+        assert_int_equal(fclose(err), 0);
+        if (*each[i][2])
+            assert_non_null(strstr(said, each[i][2]));
+        else
+            assert_string_equal(said, "");
+        free(said);
+    }
+}
+
 static void library_fails(void **state)
 {
     (void)state;
@@ -380,6 +410,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(sealed_library),
         cmocka_unit_test(numbered),
         cmocka_unit_test(no_library),
+        cmocka_unit_test(says_why),
         cmocka_unit_test(library_fails),
     };
     return cmocka_run_group_tests_name("convolution in space", tests, NULL, NULL);

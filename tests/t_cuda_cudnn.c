@@ -58,7 +58,8 @@ static bool find(const char *name, void *slot)
 static bool open_library(void)
 {
     const char *given = getenv("HALFSPEC_TEST_CUDNN");
-    const char *const names[] = {given ? given : "libcudnn.so.9", "/usr/local/cuda/lib/libcudnn.so.9", "/usr/local/cuda/lib64/libcudnn.so.9"};
+    const char *const names[] = {given ? given : "libcudnn_graph.so.9", "/usr/local/cuda/lib/libcudnn_graph.so.9",
+                                 "/usr/local/cuda/lib64/libcudnn_graph.so.9"}; /* which alone is opened in earnest, see cudnn.c */
     for (int i = 0; !real.library && i < (given ? 1 : 3); i++)
         real.library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     return real.library && find("cudnnGetVersion", &real.GetVersion) &&
@@ -161,7 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(in_fp32), cmocka_unit_test(in_bf16), cmocka_unit_test(fused), cmocka_unit_test(refused)};
     if (!open_library()) {
-        printf("1..0 # SKIP NO GRAPH WAS SHOWN TO CUDNN ITSELF: there is no libcudnn.so.9, or one older than 9.8\n");
+        printf("1..0 # SKIP NO GRAPH WAS SHOWN TO CUDNN ITSELF: there is no libcudnn_graph.so.9, or one older than 9.8\n");
         return 0;
     }
     if (!describe_device()) {
