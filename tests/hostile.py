@@ -1,4 +1,5 @@
-"""hostile.py - for tests that treat the program badly: runs of it on any number of ranks, its processes, and what a run left behind as one digest. Not a test."""
+"""hostile.py - for tests that treat the program badly: runs of it on any number of ranks, its processes, and what a run left behind as one digest.
+Not a test."""
 
 import glob
 import hashlib

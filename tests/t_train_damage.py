@@ -1,6 +1,7 @@
-"""t_train_damage.py - bits flipped, ends cut off, rubbish added, blocks zeroed or exchanged, in every kind of file that the program reads: data sets, configurations,
-wisdom, and all that a run wrote. Whatever is read afterwards says which file is wrong with code 65 (2: a configuration), or goes on to the bits of an undamaged run; it
-never crashes, hangs, or goes on silently to something else. Part of make check-long. HS_TEST_SEED repeats, HS_TEST_COUNT says how many files are damaged (150). TAP."""
+"""t_train_damage.py - bits flipped, ends cut off, rubbish added, blocks zeroed or exchanged, in every kind of file that the program reads: data
+sets, configurations, wisdom, and all that a run wrote. Whatever is read afterwards says which file is wrong with code 65 (2: a configuration), or
+goes on to the bits of an undamaged run; it never crashes, hangs, or goes on silently to something else. Part of make check-long. HS_TEST_SEED
+repeats, HS_TEST_COUNT says how many files are damaged (150). TAP."""
 
 import gzip
 import os
@@ -12,11 +13,11 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import hostile as h  # noqa: E402
 
-KEYS = ["net=C3k3 R M2s2 F10", "batch=8", "epochs=100", "device=ref", "threads=1", "checkpoint.every=2", "checkpoint.keep=3", "history.every=2", "log-every=1",
-        "eval-every=2", "progress=none", "augment.flip=yes"]
+KEYS = ["net=C3k3 R M2s2 F10", "batch=8", "epochs=100", "device=ref", "threads=1", "checkpoint.every=2", "checkpoint.keep=3", "history.every=2",
+        "log-every=1", "eval-every=2", "progress=none", "augment.flip=yes"]
 
 
-# ---- sound files -------------------------------------------------------------------------------------------------------------------------------------
+# ---- sound files -------------------------------------------------------------------------------------------------------------------------------
 
 
 def pixels(r, count, size):
@@ -53,12 +54,13 @@ def make_hdf5(r, folder):
     os.makedirs(folder)
     with h5py.File(f"{folder}/set.h5", "w") as f:
         for part, n in (("train", 40), ("test", 8)):
-            f.create_dataset(f"{part}/images", data=np.frombuffer(pixels(r, n, 36), np.uint8).reshape(n, 6, 6, 1), chunks=(8, 6, 6, 1), compression="gzip", fletcher32=True)
+            images = np.frombuffer(pixels(r, n, 36), np.uint8).reshape(n, 6, 6, 1)
+            f.create_dataset(f"{part}/images", data=images, chunks=(8, 6, 6, 1), compression="gzip", fletcher32=True)
             f[f"{part}/labels"] = np.frombuffer(labels(n), np.uint8)
     return f"data=hdf5:{folder}/set.h5"
 
 
-# ---- damage ------------------------------------------------------------------------------------------------------------------------------------------
+# ---- damage ------------------------------------------------------------------------------------------------------------------------------------
 
 
 def damage(r, path):
@@ -88,7 +90,7 @@ def damage(r, path):
     return f"{kind} at {at} of {size}"
 
 
-# ---- what must come of it ------------------------------------------------------------------------------------------------------------------------------
+# ---- what must come of it ----------------------------------------------------------------------------------------------------------------------
 
 
 def complaint(code, said, files):

@@ -1,6 +1,6 @@
-"""t_train_kills.py - runs that are killed, stopped and told to save at random moments, one rank or all or their launcher, and started again until they are
-done: the end must be bit for bit that of a run which nobody disturbed, tables and history too; nobody is left behind, and nothing is in the way of the next
-start. Part of make check-long. HS_TEST_SEED repeats, HS_TEST_COUNT says how many disturbances (60). TAP."""
+"""t_train_kills.py - runs that are killed, stopped and told to save at random moments, one rank or all or their launcher, and started again until
+they are done: the end must be bit for bit that of a run which nobody disturbed, tables and history too; nobody is left behind, and nothing is in
+the way of the next start. Part of make check-long. HS_TEST_SEED repeats, HS_TEST_COUNT says how many disturbances (60). TAP."""
 
 import os
 import signal
@@ -12,7 +12,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import hostile as h  # noqa: E402
 
 NETS = ["C4k3 R SP5 C6k3 R F4", "C3k3 BN R M2s2 D0.3 F4", "[C2k3 T C2k2] GA F4", "C4k3{boundary=periodic} R SP4 FD F4", "F4"]
-TRAINING = [["optimizer=adam"], ["optimizer=momentum", "lr=0.01", "lr.warmup=7"], ["optimizer=sgd", "lr=0.05", "lr.schedule=plateau", "lr.patience=1"],
+TRAINING = [["optimizer=adam"], ["optimizer=momentum", "lr=0.01", "lr.warmup=7"],
+            ["optimizer=sgd", "lr=0.05", "lr.schedule=plateau", "lr.patience=1"],
             ["optimizer=adamw", "l1.spectral=1e-3"], ["optimizer=nesterov", "lr=0.01", "augment.shift=1", "clip=1"]]
 STEPS = 36
 COMMON = ["data=synthetic:96,8,8,2,4", "batch=20", f"max-steps={STEPS}", "epochs=1000", "log-every=1", "eval-every=5", "checkpoint.every=1",
@@ -51,7 +52,8 @@ def check_left(run, mark, what):
 
     good = h.wait_gone(mark)
     said = [] if good else [f"left behind: {h.processes(mark)}"]
-    for path in [f"{run}/run.h5"] + [f"{run}/ckpt/{p}" for p in (os.listdir(f"{run}/ckpt") if os.path.isdir(f"{run}/ckpt") else []) if p.endswith(".h5") and p[0] != "."]:
+    names = os.listdir(f"{run}/ckpt") if os.path.isdir(f"{run}/ckpt") else []
+    for path in [f"{run}/run.h5"] + [f"{run}/ckpt/{p}" for p in names if p.endswith(".h5") and p[0] != "."]:
         if not os.path.exists(path):
             continue
         try:
@@ -90,8 +92,9 @@ def one_case(r, folder, number, left):
             times += 1
             story.append(f"{kind} at step {at}")
         code, said = h.end(job)
-        # A signal that comes before main holds or catches it ends the process; what INT, TERM or a fast second one of them does is up to the launcher then.
-        allowed = code in (0, 75) or any_end or (code in (-15, -2, 143, 130, 1) and kind in ("TERM", "INT")) or (code in (-10, -12, 138, 140) and "ranks: " not in said)
+        # A signal that comes before main holds or catches it ends the process; what INT and TERM do before and after training is up to the launcher.
+        died = code in (-15, -2, 143, 130, 1) and kind in ("TERM", "INT") or code in (-10, -12, 138, 140) and "ranks: " not in said
+        allowed = code in (0, 75) or any_end or died
         good = code is not None and allowed and not h.LOUD.search(said)
         if "launcher" in kind and r.random() < 0.5:  # started again while ranks of the old job may still live: waits for them
             story[-1] += ", hasty"
