@@ -2,7 +2,7 @@
  * one pass that reads a sample once and writes it once. A block makes one sample: its first thread draws, all fill pixels. The
  * arithmetic is that of hs_augment.h, as on the host.
  *
- * There are 6 us of memory in 1024 samples of 32 x 32 x 3, and less than one in 128: what counts is how often a thread waits. So it has two
+ * There are 5 us of memory in 1024 samples of 32 x 32 x 3, and less than one in 128: what counts is how often a thread waits. So it has two
  * pixels at most of such a sample, and asks for all that makes up four channels before it writes any of them. */
 #include "mma.h"
 
@@ -57,8 +57,8 @@ static __device__ void make_pixel(const hs_cuda_batch &b, const hs_seat &seat, i
 }
 
 template <typename Value>
-static __global__ void gather(hs_cuda_batch b, const Value *pixels, const int32_t *set_labels, const float *mean,
-                              const float *inverse, float *x, int32_t *labels)
+static __global__ void __launch_bounds__(GATHER_THREADS)
+    gather(hs_cuda_batch b, const Value *pixels, const int32_t *set_labels, const float *mean, const float *inverse, float *x, int32_t *labels)
 {
     HS_SHARED(hs_seat, seat);
     const int plane = b.shape.h * b.shape.w;
