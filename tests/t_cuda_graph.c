@@ -53,9 +53,12 @@ static void all_nets(hs_comm *comm, const char *scratch)
     compare(comm, scratch, "frames", 0, (const char *const[]){"net=C4k3 R F4", sums, "param=spatial", "l1.spectral=1e-3", NULL});
     if (comm->size > 1)
         compare(comm, scratch, "bf16", repeats, (const char *const[]){"net=C4k3 R F4", sums, "comm.wire=bf16", NULL});
-    setenv("HS_EMULATE", "no-recording", 1);
-    compare(comm, scratch, "refused", 0, (const char *const[]){"net=C4k3 R F4", sums, NULL});
-    unsetenv("HS_EMULATE");
+    static const char *const faults[] = {"no-recording", "lost-recording"};
+    for (int i = 0; i < 2; i++) {
+        setenv("HS_EMULATE", faults[i], 1);
+        compare(comm, scratch, faults[i], 0, (const char *const[]){"net=C4k3 BN R F4", sums, NULL});
+        unsetenv("HS_EMULATE");
+    }
 }
 
 /* In the first steps, which are timed and launched one by one, and in one that is repeated while the next is on its way: equal steps and equal words. */

@@ -3,8 +3,8 @@
  * A device pointer is the address of a heap block plus 2^55, which no processor in use accepts from a program: host code that
  * follows one dies, pointer arithmetic still works, and kernels are handed the block itself. One block is one allocation of the
  * heap, so the address sanitizer sees a kernel that reaches outside. Streams and recordings are in streams.cpp. Bad
- * states are asked for by the environment, at each call: HS_EMULATE = no-driver, old-driver, no-device, not-ready, wrong-arch, busy or
- * no-recording (more in nccl.h);
+ * states are asked for by the environment, at each call: HS_EMULATE = no-driver, old-driver, no-device, not-ready, wrong-arch, busy,
+ * no-recording (none begins) or lost-recording (none ends well; more in nccl.h);
  * HS_EMULATE_DEVICES = number; HS_EMULATE_MEMORY = bytes of a device. */
 #include "cuda_runtime.h"
 #include "journal.h"

@@ -354,10 +354,15 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 
 /* ---- recordings ---------------------------------------------------------------------------------------------------------- */
 
+static bool asked_for(const char *fault)
+{
+    const char *value = std::getenv("HS_EMULATE");
+    return value && std::string(value) == fault;
+}
+
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
 {
-    const char *fault = std::getenv("HS_EMULATE");
-    if (active || stream->records || (fault && std::string(fault) == "no-recording"))
+    if (active || stream->records || asked_for("no-recording"))
         return failed(cudaErrorIllegalState);
     active = stream->records = new recording{stream, {}, {clock_of()}, cudaSuccess};
     stream->branch = 0;
@@ -384,8 +389,8 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
     active = nullptr;
     for (CUstream_st *each : streams)
         each->records = nullptr;
-    if (r->lost != cudaSuccess)
-        return failed(r->lost);
+    if (r->lost != cudaSuccess || asked_for("lost-recording"))
+        return failed(r->lost != cudaSuccess ? r->lost : cudaErrorStreamCaptureInvalidated);
     if (!joined(r.get()))
         return failed(cudaErrorStreamCaptureUnjoined);
     *graph = new CUgraph_st{std::move(r->work)};
