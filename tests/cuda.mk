@@ -1,6 +1,6 @@
 # tests of cuda: its own files, compiled by the host's compilers against an emulation of CUDA, on every machine that has a C++ compiler
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
-	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/journal.h tests/cuda_emulation/journal.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/streams.cpp tests/cuda_emulation/strand.h tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
+	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/journal.h tests/cuda_emulation/journal.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/streams.h tests/cuda_emulation/streams.cpp tests/cuda_emulation/recordings.cpp tests/cuda_emulation/strand.h tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
 	tests/cuda_emulation/shadow.h tests/cuda_emulation/shadow_cells.h tests/cuda_emulation/shadow.cpp tests/cuda_emulation/shadow_calls.cpp
 cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_races t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_conv_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_order t_cuda_train
 if HS_CXX
