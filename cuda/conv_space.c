@@ -1,9 +1,9 @@
 /* conv_space.c - convolution in space: which of the ways, and what all of them share, bias, rectifier and mask.
  *
  * Ways: our own kernels (implicit), cuDNN where it can be loaded (with bias and rectifier or apart from them), windows in memory and
- * cuBLAS, or for a filter of one tap cuBLAS alone (product). The choice follows the estimates, which depend on the device, the libraries and the shape alone, so equal runs compute the same
- * way. HALFSPEC_CUDA_CONV = NAME takes one that covers the shape whatever it costs: for tests, and to compare. A planner that measures asks
- * for each by number. */
+ * cuBLAS, or for a filter of one tap cuBLAS alone (product). The choice follows the estimates, which depend on the device, the libraries
+ * and the shape alone, so equal runs compute the same way. HALFSPEC_CUDA_CONV = NAME takes one that covers the shape whatever it costs: for
+ * tests, and to compare. A planner that measures asks for each by number. */
 #include "hs_cuda.h"
 
 #include "hs_log.h"

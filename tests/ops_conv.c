@@ -318,8 +318,9 @@ static void one_tap(op_suite *suite)
             for (int edge = 0; edge < edges; edge++) {
                 const bool pixel = i & 1, large = i % 6 == 2; /* more rows than a pass sums */
                 conv p = {.n = i % 5 == 4 ? 0 : pixel ? 20 - i : 2,
-                          .d = {.capacity = pixel ? 20 : 2 + i % 3, .h = pixel ? 1 : large ? 26 : 3, .w = pixel ? 1 : large ? 21 : 5, .ci = channels[i % 6][0], .co = channels[i % 6][1],
-                                .kh = 1, .kw = 1, .stride = 1, .bias = i % 4 != 3, .need_dx = i % 7 != 6, .relu = i >= 6,
+                          .d = {.capacity = pixel ? 20 : 2 + i % 3, .h = pixel ? 1 : large ? 26 : 3, .w = pixel ? 1 : large ? 21 : 5,
+                                .ci = channels[i % 6][0], .co = channels[i % 6][1], .kh = 1, .kw = 1, .stride = 1, .bias = i % 4 != 3,
+                                .need_dx = i % 7 != 6, .relu = i >= 6,
                                 .boundary = i % 3 == 2 ? HS_BOUNDARY_PERIODIC : HS_BOUNDARY_ZERO, .sealed_in = edge & 1, .sealed_out = edge & 2,
                                 .engine = HS_ENGINE_DIRECT, .way = way}};
                 add_conv(suite, p);

@@ -270,7 +270,8 @@ static void seals(const char *way, const hs_conv_desc *shape, int n, bool in, bo
     hs_conv_desc d = *shape;
     d.sealed_in = in;
     d.sealed_out = out;
-    const bool product = strcmp(way, "product") == 0, apart = product || strcmp(way, "cudnn-apart") == 0, offers = d.boundary == HS_BOUNDARY_ZERO && (!apart || d.bias || d.relu);
+    const bool product = strcmp(way, "product") == 0, apart = product || strcmp(way, "cudnn-apart") == 0;
+    const bool offers = d.boundary == HS_BOUNDARY_ZERO && (!apart || d.bias || d.relu);
     const bool all = (in || out) && offers && strncmp(way, "cudnn", 5) == 0 && n == d.capacity;
     const bool rounds[OUTPUTS] = {[Y] = out || all, [DX] = d.need_dx && (in || all), [DTAPS] = all};
     run own = fresh_run(&d, n), ref = fresh_run(&d, n);
