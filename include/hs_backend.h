@@ -130,8 +130,6 @@ typedef struct hs_conv_desc {
 } hs_conv_desc;
 typedef struct hs_conv hs_conv; /* backend's own */
 typedef struct hs_conv_ops {
-    bool dense; /* a dense layer comes as a convolution of a map of one pixel, DIRECT in space, which supports() covers; else as products and biases.
-                 * A backend that seals edges in space says so */
     bool (*supports)(const hs_device *device, const hs_conv_desc *desc);
     /* Estimated seconds of forward + backward for desc->capacity samples, transforms inside the layer included. */
     double (*cost)(const hs_device *device, const hs_conv_desc *desc);
@@ -150,6 +148,8 @@ typedef struct hs_conv_ops {
     /* dx (skipped if NULL), dtaps, dbias (skipped if NULL). x may be NULL where backward_reads_x is false. */
     hs_status (*backward)(hs_stream *s, hs_conv *plan, int n, const void *x, const void *taps, const void *dy, void *dx, void *dtaps,
                           void *dbias, void *saved, void *scratch);
+    bool dense; /* a dense layer comes as a convolution of a map of one pixel, DIRECT in space, which supports() covers; else as products and biases.
+                 * A backend that seals edges in space says so */
 } hs_conv_ops;
 
 /* ---- pooling -------------------------------------------------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ libcudareporting_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
 libcudareporting_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS) $(HS_SHADOW)
 libcudawatched_la_SOURCES =
 check_LTLIBRARIES += libplanted.la
-libplanted_la_SOURCES = tests/cuda_emulation/planted.h tests/cuda_emulation/planted.cpp tests/cuda_emulation/planted_plane.cpp
+libplanted_la_SOURCES = tests/cuda_emulation/planted.h tests/cuda_emulation/planted.cpp tests/cuda_emulation/planted_plane.cpp tests/cuda_emulation/barriers.h
 libplanted_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
 libplanted_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS) $(HS_SHADOW)
 check_PROGRAMS += $(cuda_tests)
@@ -66,11 +66,11 @@ t_cuda_conv_LDFLAGS = $(AM_LDFLAGS) -export-dynamic # the fake libcudnn works in
 t_cuda_pooled_SOURCES = tests/t_cuda_pooled.c tests/net_fixture.h src/backends.c
 t_cuda_pooled_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_pooled_LDADD = $(cuda_emulated_ldadd)
-t_cuda_pooled_planted_SOURCES = tests/t_cuda_pooled_planted.c tests/cuda_emulation/planted_pool.h tests/cuda_emulation/planted_pool.cpp src/backends.c
+t_cuda_pooled_planted_SOURCES = tests/t_cuda_pooled_planted.c tests/cuda_emulation/planted_pool.h tests/cuda_emulation/planted_pool.cpp tests/cuda_emulation/barriers.h src/backends.c
 t_cuda_pooled_planted_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_pooled_planted_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
 t_cuda_pooled_planted_LDADD = $(cuda_emulated_ldadd)
-t_cuda_conv_planted_SOURCES = tests/t_cuda_conv_planted.c tests/cuda_emulation/planted_conv.h tests/cuda_emulation/planted_conv.cpp src/backends.c
+t_cuda_conv_planted_SOURCES = tests/t_cuda_conv_planted.c tests/cuda_emulation/planted_conv.h tests/cuda_emulation/planted_conv.cpp tests/cuda_emulation/barriers.h src/backends.c
 t_cuda_conv_planted_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_conv_planted_CXXFLAGS = -std=c++17 -Wall -Wextra $(HS_WERROR)
 t_cuda_conv_planted_LDADD = $(cuda_emulated_ldadd)

@@ -1,37 +1,8 @@
 /* planted_conv.cpp - the kernels of convolution in space once more, with one of their barriers taken away, as planted_pool.cpp does it. */
 #include "planted_conv.h"
 
-#include <string>
-#include <vector>
-
+#include "barriers.h"
 #include "half.h"
-
-static std::vector<std::string> sites;
-static int left_out = -1;
-
-/* Is the barrier of this place there? */
-static bool stands(const std::string &place)
-{
-    std::size_t i = 0;
-    while (i < sites.size() && sites[i] != place)
-        i++;
-    if (i == sites.size())
-        sites.push_back(place);
-    return (int)i != left_out;
-}
-
-static void wait_for_block(const char *file, int line)
-{
-    if (stands(file + (":" + std::to_string(line))))
-        __syncthreads();
-}
-
-/* Warps of a block would keep step, as all of them do the same: each is slower than the one before. */
-static void dawdle()
-{
-    for (unsigned i = 0; i < threadIdx.x / 32; i++)
-        (void)__shfl_xor_sync(~0u, 0, 1);
-}
 
 /* Waits for one group of copies fewer, if that is asked for. */
 static bool impatient;

@@ -2,37 +2,8 @@
  * barrier is known by its place in the files, the first run without a fault finds them. */
 #include "planted_pool.h"
 
-#include <string>
-#include <vector>
-
+#include "barriers.h"
 #include "conv_patch.h"
-
-static std::vector<std::string> sites;
-static int left_out = -1;
-
-/* Is the barrier of this place there? */
-static bool stands(const std::string &place)
-{
-    std::size_t i = 0;
-    while (i < sites.size() && sites[i] != place)
-        i++;
-    if (i == sites.size())
-        sites.push_back(place);
-    return (int)i != left_out;
-}
-
-static void wait_for_block(const char *file, int line)
-{
-    if (stands(file + (":" + std::to_string(line))))
-        __syncthreads();
-}
-
-/* Warps of a block would keep step, as all of them do the same: each is slower than the one before. */
-static void dawdle()
-{
-    for (unsigned i = 0; i < threadIdx.x / 32; i++)
-        (void)__shfl_xor_sync(~0u, 0, 1);
-}
 
 #define hs_mma_tf32(d, a, b) (dawdle(), hs_mma_tf32(d, a, b))
 #define __syncthreads() wait_for_block(__FILE__, __LINE__)
