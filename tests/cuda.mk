@@ -2,7 +2,7 @@
 emulation = tests/cuda_emulation/cuda_runtime_api.h tests/cuda_emulation/cuda_runtime.h tests/cuda_emulation/cufft.h \
 	tests/cuda_emulation/cublas_v2.h tests/cuda_emulation/nccl.h tests/cuda_emulation/nccl.cpp tests/cuda_emulation/journal.h tests/cuda_emulation/journal.cpp tests/cuda_emulation/runtime.cpp tests/cuda_emulation/streams.h tests/cuda_emulation/streams.cpp tests/cuda_emulation/recordings.cpp tests/cuda_emulation/strand.h tests/cuda_emulation/threads.cpp tests/cuda_emulation/libraries.cpp \
 	tests/cuda_emulation/shadow.h tests/cuda_emulation/shadow_cells.h tests/cuda_emulation/shadow.cpp tests/cuda_emulation/shadow_calls.cpp
-cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_races t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_conv_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_order t_cuda_train
+cuda_tests = t_cuda_ops t_cuda_precision t_cuda_plan t_cuda_planted t_cuda_plane_planted t_cuda_races t_cuda_conv t_cuda_pooled t_cuda_pooled_planted t_cuda_conv_planted t_cuda_first t_cuda_device t_cuda_data t_cuda_optim t_cuda_graph t_cuda_comm t_cuda_order t_cuda_train
 if HS_CXX
 check_LTLIBRARIES += libcudacore.la libcudaemulated.la libcudakernels.la libcudawatched.la
 libcudacore_la_SOURCES = $(cuda_headers) $(cuda_host) $(emulation)
@@ -29,7 +29,7 @@ libcudareporting_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
 libcudareporting_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS) $(HS_SHADOW)
 libcudawatched_la_SOURCES =
 check_LTLIBRARIES += libplanted.la
-libplanted_la_SOURCES = tests/cuda_emulation/planted.h tests/cuda_emulation/planted.cpp tests/cuda_emulation/planted_plane.cpp tests/cuda_emulation/barriers.h
+libplanted_la_SOURCES = tests/cuda_emulation/planted.h tests/cuda_emulation/planted.cpp tests/cuda_emulation/planted_plane.h tests/cuda_emulation/planted_plane.cpp tests/cuda_emulation/barriers.h
 libplanted_la_CPPFLAGS = $(libcudacore_la_CPPFLAGS)
 libplanted_la_CXXFLAGS = $(libcudacore_la_CXXFLAGS) $(HS_SHADOW)
 check_PROGRAMS += $(cuda_tests)
@@ -93,9 +93,12 @@ t_cuda_comm_SOURCES = tests/t_cuda_comm.c tests/cuda_emulation/mpi_aware.cpp src
 t_cuda_comm_CXXFLAGS = $(libcudacore_la_CXXFLAGS)
 t_cuda_comm_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_comm_LDADD = $(cuda_emulated_ldadd)
-t_cuda_planted_SOURCES = tests/t_cuda_planted.c src/backends.c
+t_cuda_planted_SOURCES = tests/t_cuda_planted.c tests/cuda_child.h src/backends.c
 t_cuda_planted_CPPFLAGS = $(cuda_emulated_flags)
 t_cuda_planted_LDADD = libplanted.la $(cuda_watched_ldadd)
+t_cuda_plane_planted_SOURCES = tests/t_cuda_plane_planted.c tests/cuda_child.h src/backends.c
+t_cuda_plane_planted_CPPFLAGS = $(cuda_emulated_flags)
+t_cuda_plane_planted_LDADD = libplanted.la $(cuda_watched_ldadd)
 t_cuda_train_SOURCES = tests/t_cuda_train.c tests/train_fixture.h tests/train_ranks.h tests/cuda_emulation/mpi_aware.cpp src/backends.c
 t_cuda_train_CXXFLAGS = $(libcudacore_la_CXXFLAGS)
 t_cuda_train_CPPFLAGS = $(cuda_emulated_flags)

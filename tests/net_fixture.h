@@ -132,6 +132,18 @@ static inline void fixture_write(const fixture *f, const double *from, size_t co
     hs_free(narrow);
 }
 
+/* The layers of the plan by their notation, transforms left out. */
+static inline void fixture_rows(const hs_net *net, char *text)
+{
+    text[0] = '\0';
+    for (int i = 0; i < hs_net_rows(net); i++) {
+        hs_layer_row row;
+        hs_net_row(net, i, &row);
+        if (strcmp(row.notation, "-") != 0)
+            strcat(strcat(text, row.notation), ", ");
+    }
+}
+
 /* Replace the planner's decisions about domains by random ones that are legal where every convolution is periodic with stride 1: convolutions and
  * spectral pooling take any pair, frequency dropout equal ones. TEXT is changed into OUT [capacity]. */
 static inline void random_domains(const char *text, char *out, size_t capacity)

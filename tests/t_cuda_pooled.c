@@ -34,17 +34,6 @@ static void create(fixture *f, const wish *w)
     OK(hs_net_init(f->net, f->stream));
 }
 
-static void rows_of(const hs_net *net, char *text)
-{
-    text[0] = '\0';
-    for (int i = 0; i < hs_net_rows(net); i++) {
-        hs_layer_row row;
-        hs_net_row(net, i, &row);
-        if (strcmp(row.notation, "-") != 0)
-            strcat(strcat(text, row.notation), ", ");
-    }
-}
-
 /* ---- where ---------------------------------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -75,7 +64,7 @@ static void test_where(void **state)
     for (size_t i = 0; i < sizeof wheres / sizeof *wheres; i++) {
         fixture f;
         create(&f, &wheres[i].w);
-        rows_of(f.net, text);
+        fixture_rows(f.net, text);
         assert_string_equal(text, wheres[i].rows);
         fixture_destroy(&f);
     }

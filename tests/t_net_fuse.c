@@ -15,18 +15,6 @@ static void create(fixture *f, const char *device, const char *text, hs_boundary
     f->net->keep_apart = apart;
 }
 
-/* The layers of the plan by their notation, transforms left out. */
-static void rows_of(const hs_net *net, char *text)
-{
-    text[0] = '\0';
-    for (int i = 0; i < hs_net_rows(net); i++) {
-        hs_layer_row row;
-        hs_net_row(net, i, &row);
-        if (strcmp(row.notation, "-") != 0)
-            strcat(strcat(text, row.notation), ", ");
-    }
-}
-
 /* ---- where ---------------------------------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -51,7 +39,7 @@ static void test_where(void **state)
         fixture f;
         create(&f, "cpu", wheres[i].text, HS_BOUNDARY_ZERO, false);
         fixture_plan(&f);
-        rows_of(f.net, text);
+        fixture_rows(f.net, text);
         assert_string_equal(text, wheres[i].cpu);
         assert_true(fixture_loss(&f) > 0);
         fixture_destroy(&f);
@@ -65,7 +53,7 @@ static void test_ref_keeps_them_apart(void **state)
     fixture f;
     create(&f, "ref", "C4k3 R SP5 R F3", HS_BOUNDARY_PERIODIC, false);
     fixture_plan(&f);
-    rows_of(f.net, text);
+    fixture_rows(f.net, text);
     assert_string_equal(text, "C4k3, R, SP5, R, F3, ");
     fixture_destroy(&f);
 }

@@ -5,8 +5,6 @@
 #include <cuda_runtime_api.h>
 #include <stdbool.h>
 
-#include "plane.h"
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -26,12 +24,6 @@ cudaError_t planted_warp_sums(cudaStream_t s, int n, const float *x, float *sum)
 bool planted_watched(void); /* are reads and writes reported? */
 /* A kernel that waits but is launched as one that does not. */
 cudaError_t planted_wrong_launch(cudaStream_t s, float *y);
-
-/* hs_cuda_plane_run without one of its barriers, -1: with all; how many it passed so far. */
-cudaError_t planted_plane_run(cudaStream_t s, const hs_plane *p, int n, const void *in, const float *tables, const float *bias,
-                              uint32_t *bits, const int32_t *keep, void *out);
-void planted_leave_out(int barrier);
-int planted_barriers(void);
 
 #ifdef __cplusplus
 }

@@ -8,10 +8,8 @@
 extern "C" {
 #endif
 
-cudaError_t planted_conv_rows(cudaStream_t s, hs_cuda_math math, hs_cuda_gather g, int n, int columns, const hs_cuda_place *place,
-                              const void *from, const void *packed, const float *bias, bool half_y, void *y, uint8_t *mask);
-cudaError_t planted_conv_taps(cudaStream_t s, hs_cuda_math math, hs_cuda_gather g, int n, int span, int columns,
-                              const hs_cuda_place *place, const void *from, const void *dy, float *partial, float *dtaps);
+extern __typeof__(hs_cuda_conv_rows) planted_conv_rows;
+extern __typeof__(hs_cuda_conv_taps) planted_conv_taps;
 
 /* -1: with all; its place. How many they passed so far. */
 const char *planted_conv_leave_out(int barrier);

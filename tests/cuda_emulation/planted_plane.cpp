@@ -1,6 +1,6 @@
 /* planted_plane.cpp - the plane kernel once more, with one of its barriers taken away. A barrier is known by its line in plane.cu; the
  * first run without a fault finds them. Waits within a warp stay: there a product on tensor cores is a meeting too. */
-#include "planted.h"
+#include "planted_plane.h"
 
 #include "barriers.h"
 #include "half.h"

@@ -8,14 +8,11 @@
 extern "C" {
 #endif
 
-cudaError_t planted_pooled_pack(cudaStream_t s, hs_cuda_math math, hs_cuda_pooled g, const float *taps, uint32_t *packed);
-cudaError_t planted_pooled_forward(cudaStream_t s, hs_cuda_math math, hs_cuda_pooled g, int n, int blocks, const void *x,
-                                   const uint32_t *packed, const float *bias, void *y, uint8_t *winner);
-cudaError_t planted_pooled_sparse(cudaStream_t s, hs_cuda_pooled g, int tiles, int blocks, const void *x, const void *dy,
-                                  const uint8_t *winner, float *partial);
-cudaError_t planted_pooled_dense(cudaStream_t s, hs_cuda_math math, hs_cuda_pooled g, int tiles, int blocks, const void *x,
-                                 const void *dy, const uint8_t *winner, float *partial);
-cudaError_t planted_pooled_total(cudaStream_t s, hs_cuda_pooled g, int blocks, const float *partial, float *dtaps, float *dbias);
+extern __typeof__(hs_cuda_pooled_pack) planted_pooled_pack;
+extern __typeof__(hs_cuda_pooled_forward) planted_pooled_forward;
+extern __typeof__(hs_cuda_pooled_sparse) planted_pooled_sparse;
+extern __typeof__(hs_cuda_pooled_dense) planted_pooled_dense;
+extern __typeof__(hs_cuda_pooled_total) planted_pooled_total;
 
 /* -1: with all; its place. How many they passed so far. */
 const char *planted_pool_leave_out(int barrier);
