@@ -48,9 +48,9 @@ hs_status hs_nccl_check_whole(const hs_nccl_comm *m)
     return m->broken ? hs_fail(HS_EIO, "NCCL was aborted after an earlier failure") : HS_OK;
 }
 
-static void pause_briefly(void)
+void hs_nccl_pause(long nanoseconds)
 {
-    const struct timespec some = {0, 20000};
+    const struct timespec some = {0, nanoseconds};
     (void)nanosleep(&some, NULL);
 }
 
@@ -63,7 +63,7 @@ hs_status hs_nccl_taken_in(hs_nccl_comm *m, const char *what, ncclResult_t resul
         if (asked != ncclSuccess)
             return hs_nccl_give_up(m, what, asked);
         if (result == ncclInProgress && hs_now() > began + 1e-4)
-            pause_briefly();
+            hs_nccl_pause(20000);
         else if (result == ncclInProgress)
             (void)sched_yield();
     }

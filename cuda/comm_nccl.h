@@ -44,6 +44,7 @@ hs_status hs_nccl_check_whole(const hs_nccl_comm *m);
 hs_status hs_nccl_taken_in(hs_nccl_comm *m, const char *what, ncclResult_t result);
 /* Aborts and says why; ncclInProgress: no answer in time. */
 hs_status hs_nccl_give_up(hs_nccl_comm *m, const char *what, ncclResult_t result);
+void hs_nccl_pause(long nanoseconds); /* between two looks at what NCCL does; below a second */
 void hs_nccl_bury(hs_nccl_comm *m); /* aborts, without waiting for it */
 
 hs_status hs_nccl_reserve(hs_comm *c, void *slab, size_t count, hs_comm_type type, size_t width);

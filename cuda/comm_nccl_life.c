@@ -12,7 +12,6 @@
 
 #ifdef HAVE_NCCL
 #include <signal.h>
-#include <time.h>
 
 #include "comm_nccl.h"
 #include "hs_base.h"
@@ -102,12 +101,6 @@ hs_status hs_nccl_reserve(hs_comm *c, void *slab, size_t count, hs_comm_type typ
 
 /* ---- the end ------------------------------------------------------------------------------------------------------------ */
 
-static void pause_briefly(void)
-{
-    const struct timespec some = {0, 1000000};
-    (void)nanosleep(&some, NULL);
-}
-
 static void *dig(void *argument)
 {
     hs_nccl_comm *m = argument;
@@ -144,7 +137,7 @@ static void close_whole(hs_nccl_comm *m)
     dismiss(m);
     ncclResult_t state = ncclCommFinalize(m->comm);
     while (state == ncclInProgress && hs_now() < end) {
-        pause_briefly();
+        hs_nccl_pause(1000000);
         if (ncclCommGetAsyncError(m->comm, &state) != ncclSuccess)
             break;
     }
@@ -161,7 +154,7 @@ static bool is_closed(hs_nccl_comm *m)
 {
     const double end = patience(m);
     while (m->digging && !atomic_load(&m->dug) && hs_now() < end)
-        pause_briefly();
+        hs_nccl_pause(1000000);
     if (m->digging && !atomic_load(&m->dug))
         return false;
     if (m->digging)

@@ -37,11 +37,7 @@ static __device__ __forceinline__ int pooled_cell(int at, int side, bool periodi
 struct pooled_plain_words {
     static __device__ __forceinline__ uint32_t word(float x, float)
     {
-#ifdef __CUDACC__
-        return __float_as_uint(x);
-#else
-        return hs_bits_of(x);
-#endif
+        return hs_word(x);
     }
 };
 struct pooled_tf32_words {

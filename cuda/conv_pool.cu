@@ -77,15 +77,6 @@ struct pooled_bf16 : pooled_tensor<2>, pooled_bf16_words {
     enum { PER = 2 };
 };
 
-static __device__ __forceinline__ float pooled_float(uint32_t bits)
-{
-#ifdef __CUDACC__
-    return __uint_as_float(bits);
-#else
-    return hs_float_of(bits);
-#endif
-}
-
 struct pooled_plain : pooled_plain_words { /* the same owners; filters lie [depth][32] */
     enum { PER = 1 };
     template <int AHEAD>
@@ -104,10 +95,10 @@ struct pooled_plain : pooled_plain_words { /* the same owners; filters lie [dept
             for (int i = 0; i < AHEAD; i++)
                 HS_UNROLL
                 for (int h = 0; h < 2; h++) {
-                    const float left = pooled_float(patch[base[h] + i * step + p.at]);
+                    const float left = hs_number(patch[base[h] + i * step + p.at]);
                     HS_UNROLL
                     for (int c = 0; c < 8; c++)
-                        acc[i][c / 2][2 * h + c % 2] += left * pooled_float(c < 4 ? low.v[c % 4] : high.v[c % 4]);
+                        acc[i][c / 2][2 * h + c % 2] += left * hs_number(c < 4 ? low.v[c % 4] : high.v[c % 4]);
                 }
         }
     }
